@@ -1,0 +1,118 @@
+"""What the e2e tests hold in their hands: a lab, and site.yml run on it as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One ansible-playbook run: its exit status, its whole output, and PLAY RECAP as host → changed tasks."""
+
+    status: int
+    output: str
+    seconds: float
+    changed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def tail(self) -> str:
+        """The last lines, for a failed assertion's message."""
+        return "\n".join(self.output.splitlines()[-60:])
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab by name; every call goes through script/lab, as a user's would."""
+
+    name: str
+
+    def __call__(self, *arguments: str, timeout: float = 600, check: bool = True) -> subprocess.CompletedProcess[str]:
+        verb, *rest = arguments
+        done = subprocess.run(
+            [str(ROOT / "script/lab"), verb, "--lab", self.name, *rest], capture_output=True, text=True, timeout=timeout
+        )
+        assert not check or done.returncode == 0, f"script/lab {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done
+
+    def shell(self, host: str, command: str, check: bool = True, timeout: float = 120) -> str:
+        """Run a shell command on a host and return its output."""
+        return self("shell", host, "--", "sh", "-c", command, check=check, timeout=timeout).stdout
+
+    @property
+    def inventory(self) -> Path:
+        """Where `up` wrote the lab's inventory."""
+        return Path(json.loads(self("inventory", "--json").stdout)["path"])
+
+
+@dataclass(frozen=True)
+class Site:
+    """site.yml and the other playbooks, on one lab."""
+
+    lab: Lab
+
+    def play(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None, timeout: float = 1500) -> Run:
+        """Run a playbook to its end."""
+        process = self.start(*arguments, playbook=playbook, inventory=inventory)
+        began = time.monotonic()
+        output, _ = process.communicate(timeout=timeout)
+        changed = {match[1]: int(match[3]) for match in RECAP.finditer(output)}
+        return Run(process.returncode, output, time.monotonic() - began, changed)
+
+    def start(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None) -> subprocess.Popen[str]:
+        """Begin a playbook in a process group of its own and return at once."""
+        return subprocess.Popen(
+            [str(ROOT / ".venv/bin/ansible-playbook"), playbook, "-i", str(inventory or self.lab.inventory), *arguments],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env=os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+        )
+
+    def kill_at_task(self, number: int) -> str:
+        """Start site.yml, kill it (SIGKILL, all of its processes) when its task of that number begins; return its name."""
+        process = self.start()
+        assert process.stdout is not None
+        seen, name = 0, "the end"
+        for line in process.stdout:
+            if line.startswith("TASK ["):
+                seen, name = seen + 1, line.strip(" *\n")
+                if seen == number:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+        process.stdout.close()
+        process.wait(timeout=60)
+        return name
+
+    @property
+    def artifacts(self) -> Path:
+        """Where this site's kubeconfig and report lie."""
+        return ROOT / "artifacts" / self.lab.name
+
+    def report(self) -> dict[str, Any]:
+        """report.json as site.yml left it."""
+        report: dict[str, Any] = json.loads((self.artifacts / "report.json").read_text())
+        return report
+
+    def kubectl(self, *arguments: str, check: bool = True, timeout: float = 60) -> str:
+        """Run kubectl on the first control-plane host."""
+        return self.lab(
+            "shell", "n1", "--", "/snap/bin/microk8s", "kubectl", *arguments, check=check, timeout=timeout
+        ).stdout
+
+
+def await_that(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until the condition holds, at most so many seconds; `what` says what was missing otherwise."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)

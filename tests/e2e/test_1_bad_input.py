@@ -1,0 +1,94 @@
+"""Bad input on fresh hosts: a clear error with a remedy, before anything is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from site_under_test import Lab, Run, Site
+
+Inventory = dict[str, dict[str, object]]
+
+
+def changed_inventory(site: Site, directory: Path, change: str) -> Path:
+    """The lab's inventory with one fault in it, in a directory of its own (group_vars come along)."""
+    source = site.lab.inventory
+    target = directory / "inventory"
+    target.mkdir()
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    hosts = target / "hosts.yml"
+    inventory = yaml.safe_load(hosts.read_text())
+    FAULTS[change](inventory)
+    hosts.write_text(yaml.safe_dump(inventory))
+    return target
+
+
+def no_control_plane(inventory: Inventory) -> None:
+    group = inventory.pop("control_plane")
+    inventory["workers"]["hosts"] |= group["hosts"]  # type: ignore[operator]
+
+
+def gpu_host_without_gpu(inventory: Inventory) -> None:
+    inventory["gpu_nodes"]["hosts"]["n1"] = None  # type: ignore[index]
+
+
+def two_hosts_one_name(inventory: Inventory) -> None:
+    hosts = inventory["all"]["hosts"]
+    hosts["n2"]["ansible_host"] = hosts["n3"]["ansible_host"]  # type: ignore[index]
+
+
+FAULTS = {
+    "no control plane": no_control_plane,
+    "a GPU host without a GPU": gpu_host_without_gpu,
+    "two hosts with one name": two_hosts_one_name,
+}
+
+
+def assert_refused(run: Run, *words: str) -> None:
+    assert run.status != 0, run.tail
+    for word in words:
+        assert word in run.output, f"{word!r} is not in the output:\n{run.tail}"
+    assert set(run.changed.values()) <= {0}, run.tail
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("no control plane", ["control_plane"]),
+        ("a GPU host without a GPU", ["n1", "GPU"]),
+        ("two hosts with one name", ["n2", "n3"]),
+    ],
+)
+def test_a_faulty_inventory_is_refused(fresh_site: Site, tmp_path: Path, fault: str, words: list[str]) -> None:
+    assert_refused(fresh_site.play(inventory=changed_inventory(fresh_site, tmp_path, fault)), *words)
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) -> None:
+    assert_refused(fresh_site.play("-e", "gpu_driver_brunch=580"), "gpu_driver_brunch", "gpu_driver_branch")
+
+
+def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
+    lab.shell("n3", "cp /etc/os-release /etc/os-release.kept && sed -i 's/bookworm/buster/; s/\"12\"/\"10\"/; s/12 (/10 (/' /etc/os-release")
+    try:
+        assert_refused(fresh_site.play(), "n3", "10")
+    finally:
+        lab.shell("n3", "mv /etc/os-release.kept /etc/os-release")
+
+
+def test_a_mirror_that_does_not_answer_is_named(fresh_site: Site, lab: Lab) -> None:
+    lab("fault", "mirror-stop")
+    try:
+        assert_refused(fresh_site.play(), "mirror")
+    finally:
+        lab("fault", "clear")
+
+
+def test_check_mode_finishes_on_fresh_hosts_and_says_what_would_be_done(fresh_site: Site) -> None:
+    run = fresh_site.play("--check", "--diff")
+    assert run.status == 0, run.tail
+    assert all(changed > 0 for host, changed in run.changed.items() if host != "localhost"), run.tail

@@ -1,0 +1,54 @@
+"""The main job: killed once at a random task, run again, and judged as an outsider would judge it."""
+
+from __future__ import annotations
+
+import random
+import stat
+
+from kubernetes import client, config
+from site_under_test import Site
+
+
+def test_site_yml_killed_at_a_random_task_is_finished_by_the_next_run(fresh_site: Site, seed: int) -> None:
+    task = random.Random(seed).randint(40, 200)
+    print(f"killed at task {task}: {fresh_site.kill_at_task(task)}")
+    run = fresh_site.play()
+    assert run.status == 0, run.tail
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    run = site.play()
+    assert run.status == 0, run.tail
+    assert set(run.changed.values()) == {0}, run.tail
+
+
+def test_check_mode_on_a_finished_site_reports_no_change(site: Site) -> None:
+    run = site.play("--check", "--diff")
+    assert run.status == 0, run.tail
+    assert set(run.changed.values()) == {0}, run.tail
+
+
+def test_the_whole_site_proves_itself(site: Site) -> None:
+    run = site.play(playbook="playbooks/verify.yml")
+    assert run.status == 0, run.tail
+    failed = [check for check in site.report()["checks"] if check["status"] == "failed"]
+    assert not failed
+    names = {check["name"] for check in site.report()["checks"]}
+    assert {"kubernetes_gpu.pods_see_one_gpu_each", "kubernetes_network.policy_blocks"} <= names
+    page = (site.artifacts / "report.html").read_text()
+    assert "GPU-" in page and "src=" not in page, "the page shows the GPUs and needs nothing from outside"
+
+
+def test_the_kubeconfig_is_private_and_works_from_outside(site: Site) -> None:
+    path = site.artifacts / "kubeconfig"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    api = client.CoreV1Api(config.new_client_from_config(str(path)))
+    gpus = {node.metadata.name: node.status.allocatable.get("nvidia.com/gpu", "0") for node in api.list_node().items}
+    assert gpus == {"n1": "0", "n2": "2", "n3": "2"}
+
+
+def test_anonymous_callers_get_nothing(site: Site) -> None:
+    kubeconfig = config.kube_config.load_kube_config
+    assert kubeconfig  # the client library is the same one that the modules use
+    status = site.lab.shell("n2", "curl -sk -o /dev/null -w '%{http_code}' https://n1:16443/api/v1/secrets")
+    assert status == "401" or status == "403"

@@ -1,0 +1,149 @@
+"""The tiers of tests, run in order: `script/test [TIER...] [-k EXPRESSION]`.
+
+  check      linters, types, contract and unit tests; needs no lab (3 minutes)
+  molecule   roles alone on lab hosts: those that changed in the last day and a third of the others, by turns (15 minutes)
+  e2e        one whole site on three lab hosts, faults included (25 minutes)
+  soak       everything repeated and sampled elsewhere, in full; runs only when named
+
+Without a tier: check, molecule and e2e. A lab's programs are built first where the cache lacks them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv/bin"
+RESULTS = ROOT / ".cache/tests"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one test came to: passed, failed or skipped, with the reason."""
+
+    name: str
+    status: str
+    reason: str = ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the chosen tiers; 0 when nothing failed, 1 otherwise."""
+    options = _parser().parse_args(arguments)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    rows, outcomes = [], []
+    for tier in options.tiers or ["check", "molecule", "e2e"]:
+        print(f"\n=== {tier}", flush=True)
+        began = time.monotonic()
+        found = TIERS[tier](options.k)
+        rows.append((tier, time.monotonic() - began, found))
+        outcomes += found
+    _summarise(rows)
+    counts = [sum(outcome.status == status for outcome in outcomes) for status in ("passed", "failed", "skipped")]
+    print(f"\n{counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
+    return 1 if counts[1] or not counts[0] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="script/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tiers", nargs="*", choices=[[], *TIERS], metavar="TIER", help=", ".join(TIERS))
+    parser.add_argument("-k", metavar="EXPRESSION", default="", help="only tests (or roles, in molecule) that match")
+    return parser
+
+
+def _check(expression: str) -> list[Outcome]:
+    if expression:
+        return _pytest("check", ["tests/unit", "tests/contract"], expression)
+    status = subprocess.run([str(ROOT / "script/check")], cwd=ROOT).returncode
+    return [*_read(RESULTS / "check.xml"), Outcome("script/check", "failed" if status else "passed")]
+
+
+def _molecule(expression: str) -> list[Outcome]:
+    outcomes = []
+    for role in sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")):
+        reason = "" if expression and expression in role else f"does not match {expression!r}" if expression else _not_its_turn(role)
+        outcomes.append(Outcome(f"molecule {role}", "skipped", reason) if reason else _one_role(role))
+    return outcomes
+
+
+def _one_role(role: str) -> Outcome:
+    began = time.monotonic()
+    log = RESULTS / f"molecule-{role}.log"
+    with log.open("w") as output:
+        status = subprocess.run([str(BIN / "molecule"), "test", "-s", role], cwd=ROOT, stdout=output, stderr=output).returncode
+    print(f"{time.monotonic() - began:7.1f} s  molecule {role}: {'failed' if status else 'passed'}", flush=True)
+    if status:
+        print("\n".join(log.read_text(errors="replace").splitlines()[-60:]), flush=True)
+    return Outcome(f"molecule {role}", "failed" if status else "passed", f"see {log.relative_to(ROOT)}" if status else "")
+
+
+def _not_its_turn(role: str) -> str:
+    """Why a role waits for another day: it did not change, and the day's third of the roles is another one."""
+    changed = subprocess.run(
+        ["git", "log", "--since=1.day", "--name-only", "--format="], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    if f"roles/{role}/" in changed or f"molecule/{role}/" in changed:
+        return ""
+    day = datetime.date.today().toordinal()
+    third = sum(map(ord, role)) % 3
+    return "" if third == day % 3 else f"unchanged for a day; its turn comes in {(third - day) % 3} day(s)"
+
+
+def _e2e(expression: str) -> list[Outcome]:
+    return _pytest("e2e", ["tests/e2e", "-x"], expression)
+
+
+def _soak(expression: str) -> list[Outcome]:
+    return _pytest("soak", ["tests/soak"], expression)
+
+
+def _pytest(tier: str, paths: list[str], expression: str) -> list[Outcome]:
+    result = RESULTS / f"{tier}.xml"
+    result.unlink(missing_ok=True)
+    chosen = ["-k", expression] if expression else []
+    command = [str(BIN / "pytest"), *paths, *chosen, "-v", "-s", "--durations=10", f"--junitxml={result}"]
+    status = subprocess.run(command, cwd=ROOT).returncode
+    outcomes = _read(result)
+    crashed = status not in (0, 1, 5) and not any(outcome.status == "failed" for outcome in outcomes)
+    return [*outcomes, Outcome(f"pytest {tier}", "failed", f"exit status {status}")] if crashed else outcomes
+
+
+def _read(junit: Path) -> list[Outcome]:
+    """The outcomes in a JUnit file as pytest writes it."""
+    if not junit.exists():
+        return []
+    return [_outcome(case) for case in ET.parse(junit).getroot().iter("testcase")]
+
+
+def _outcome(case: ET.Element) -> Outcome:
+    name = f"{case.get('classname')}::{case.get('name')}"
+    for kind, status in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
+        found = case.find(kind)
+        if found is not None:
+            return Outcome(name, status, found.get("message", ""))
+    return Outcome(name, "passed")
+
+
+def _summarise(rows: list[tuple[str, float, list[Outcome]]]) -> None:
+    print("\n=== summary")
+    for tier, seconds, outcomes in rows:
+        counts = {status: sum(outcome.status == status for outcome in outcomes) for status in ("passed", "failed", "skipped")}
+        print(f"{tier:10} {seconds / 60:5.1f} min  " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+        for outcome in outcomes:
+            if outcome.status != "passed":
+                print(f"    {outcome.status}: {outcome.name}  {outcome.reason.splitlines()[0][:160] if outcome.reason else ''}")
+
+
+TIERS: dict[str, Callable[[str], list[Outcome]]] = {"check": _check, "molecule": _molecule, "e2e": _e2e, "soak": _soak}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What e2e samples once, many times: site.yml killed anywhere, a host restarted in the middle, the lab raised again and again."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+from site_under_test import Lab, Site
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_site_yml_killed_at_a_random_task(lab: Lab, seed: int, attempt: int) -> None:
+    lab("down")
+    lab("up")
+    task = random.Random(seed * 100 + attempt).randint(1, 250)
+    site = Site(lab)
+    print(f"killed at task {task}: {site.kill_at_task(task)}")
+    run = site.play()
+    assert run.status == 0, run.tail
+    again = site.play()
+    assert set(again.changed.values()) == {0}, again.tail
+
+
+def test_a_host_restarted_in_the_middle_of_site_yml(lab: Lab, seed: int) -> None:
+    lab("down")
+    lab("up")
+    site = Site(lab)
+    restart = threading.Timer(random.Random(seed).uniform(20, 120), lambda: lab("reboot", "n2"))
+    restart.start()
+    site.play()
+    restart.join()
+    run = site.play()
+    assert run.status == 0, run.tail
+
+
+def test_the_lab_comes_up_three_times_in_a_row(lab: Lab) -> None:
+    for _ in range(3):
+        lab("down")
+        lab("up")
+        assert {lab.shell(host, "hostname").strip() for host in ("n1", "n2", "n3")} == {"n1", "n2", "n3"}

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Tells which packages carry NVIDIA's driver on a host, and in what state its driver is."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nvidia_driver_info
+short_description: Choose the packages of NVIDIA's driver and tell the driver's state
+description:
+  - Looks at the system, the kernel, the firmware's Secure Boot and the kernel modules, and chooses the packages of a driver branch.
+  - Needs neither a GPU nor a driver. Never changes anything.
+options:
+  source:
+    description: Where the driver comes from. V(auto) is Ubuntu's own signed modules on Ubuntu and the vendor's repository on Debian.
+    type: str
+    choices: [auto, vendor, distribution]
+    default: auto
+  branch:
+    description: The driver branch, such as V(580).
+    type: str
+    required: true
+attributes:
+  check_mode: {support: full, description: Only reads.}
+author: Groundwork
+"""
+
+EXAMPLES = r"""
+- name: Choose the driver's packages
+  nvidia_driver_info:
+    branch: "580"
+  register: driver
+"""
+
+RETURN = r"""
+driver:
+  description: What was seen, and what was chosen.
+  returned: success
+  type: dict
+  sample:
+    distribution: debian
+    release: "12"
+    architecture: x86_64
+    kernel: 6.1.0-41-amd64
+    kernel_packages: [linux-image-amd64]
+    headers_present: false
+    secure_boot: false
+    nouveau_loaded: false
+    loaded_version: null
+    installed_version: null
+    supported: true
+    source: vendor
+    repository: debian12/x86_64
+    key: 3bf863cc.pub
+    pinning: [nvidia-driver-pinning-580]
+    headers: [linux-headers-6.1.0-41-amd64]
+    driver: [nvidia-kernel-open-dkms, nvidia-driver-cuda, nvidia-persistenced]
+    reboot_reasons: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.groundwork.gpu import driver
+from ansible.module_utils.groundwork.module import finish
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "source": {"type": "str", "choices": ["auto", "vendor", "distribution"], "default": "auto"},
+            "branch": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+
+    def run(command: list[str]) -> tuple[int, str]:
+        program = module.get_bin_path(command[0])
+        if program is None:
+            return 127, ""
+        status, out, _ = module.run_command([program, *command[1:]])
+        return status, out
+
+    def work() -> dict[str, object]:
+        host = driver.observe(run)
+        return {"driver": driver.report(host, driver.choose(host, module.params["source"], module.params["branch"]))}
+
+    finish(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Answers, from inside a pod, the questions by which a site is proved. One JSON object on a line is the answer.
+
+    verify.py gpus            the GPUs and MIG devices that NVML shows here
+    verify.py serve PORT      an HTTP server that tells its host name and node, until SIGTERM
+    verify.py fetch URL       what URL answers
+    verify.py resolve NAME    the addresses of NAME
+    verify.py sleep           nothing, until SIGTERM
+
+The exit status is 0 when there is an answer, 1 when there is none (then the object has the key "error"), 2 for wrong usage.
+Runs with Python's standard library alone; only `gpus` needs pynvml (PyPI: nvidia-ml-py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MIB = 1 << 20
+FETCH_SECONDS = 5  # a NetworkPolicy drops packets silently: without a limit a blocked request would wait for minutes
+
+
+def gpus() -> dict[str, Any]:
+    """The devices that a program in this container could compute on, each as {uuid, name, memory_mib, parent}.
+
+    `parent` is the UUID of the GPU that a MIG device is cut from, null for a whole GPU. A GPU in MIG mode is no device of
+    its own: CUDA cannot use it whole (MIG user guide, "CUDA Device Enumeration").
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        handles = (pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        return {"gpus": [device for handle in handles for device in _devices(pynvml, handle)]}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _devices(pynvml: Any, gpu: Any) -> Iterator[dict[str, Any]]:
+    if not _mig_is_enabled(pynvml, gpu):
+        yield _device(pynvml, gpu, parent=None)
+        return
+    parent = pynvml.nvmlDeviceGetUUID(gpu)
+    for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)):
+        with contextlib.suppress(pynvml.NVMLError_NotFound):  # indices of MIG devices that do not exist, or not here
+            yield _device(pynvml, pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index), parent)
+
+
+def _mig_is_enabled(pynvml: Any, gpu: Any) -> bool:
+    try:
+        current, _pending = pynvml.nvmlDeviceGetMigMode(gpu)
+    except pynvml.NVMLError_NotSupported:  # GPUs before Ampere
+        return False
+    return bool(current == pynvml.NVML_DEVICE_MIG_ENABLE)
+
+
+def _device(pynvml: Any, handle: Any, parent: str | None) -> dict[str, Any]:
+    return {
+        "uuid": pynvml.nvmlDeviceGetUUID(handle),
+        "name": pynvml.nvmlDeviceGetName(handle),
+        "memory_mib": pynvml.nvmlDeviceGetMemoryInfo(handle).total // MIB,
+        "parent": parent,
+    }
+
+
+def whoami() -> dict[str, Any]:
+    """This pod's host name, and the node that runs it where the pod's specification says so (NODE_NAME)."""
+    return {"hostname": socket.gethostname(), "node": os.environ.get("NODE_NAME")}
+
+
+def fetch(url: str) -> dict[str, Any]:
+    """The status and text of an HTTP answer, of at most 64 KiB."""
+    with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
+        return {"status": answer.status, "body": answer.read(1 << 16).decode(errors="replace")}
+
+
+def resolve(name: str) -> dict[str, Any]:
+    """The addresses that this pod's resolver gives for a name."""
+    return {"addresses": sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None)})}
+
+
+class Whoami(BaseHTTPRequestHandler):
+    """Answers every GET with whoami()."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = json.dumps(whoami()).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes come every few seconds: a log of them says nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves IPv6 and IPv4 at once where the kernel has IPv6, else IPv4."""
+
+    daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+def serve(port: str) -> dict[str, Any]:
+    """Serve whoami() on a port of every address; ends by SIGTERM alone."""
+    with Server(("", int(port)), Whoami) as server:
+        server.serve_forever()
+    return {}
+
+
+def sleep() -> dict[str, Any]:
+    """Keep the container running; ends by SIGTERM alone."""
+    while True:
+        signal.pause()
+
+
+def end(_signal: int, _frame: object) -> None:
+    """End at once and well: PID 1 of a container ignores SIGTERM unless it handles it, and is killed 30 seconds later."""
+    os._exit(0)
+
+
+VERBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
+    "gpus": (gpus, ()),
+    "serve": (serve, ("port",)),
+    "fetch": (fetch, ("url",)),
+    "resolve": (resolve, ("name",)),
+    "sleep": (sleep, ()),
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Answer one question; see the head of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, (_answer, parameters) in VERBS.items():
+        command = verbs.add_parser(verb)
+        for parameter in parameters:
+            command.add_argument(parameter)
+    chosen = vars(parser.parse_args(words))
+    answer = VERBS[chosen.pop("verb")][0]
+    signal.signal(signal.SIGTERM, end)
+    try:
+        print(json.dumps(answer(**chosen)))
+    except Exception as error:  # whatever stands in the way is the answer that the caller needs
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

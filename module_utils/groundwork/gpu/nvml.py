@@ -1,0 +1,107 @@
+"""NVML, NVIDIA's management library. The only file that imports pynvml.
+
+Functions and codes: https://docs.nvidia.com/deploy/nvml-api/ ; Python names: nvidia-ml-py, module pynvml.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.module_utils.groundwork.errors import GroundworkError
+
+try:
+    import pynvml
+except ImportError:  # before role host_base has made the virtual environment
+    pynvml = None
+
+UNSUPPORTED = frozenset({"NotSupported", "FunctionNotFound"})
+"""This GPU, or this driver, has no such thing: no answer, and nobody's fault."""
+
+NO_BINDINGS = (
+    "This Python has no pynvml",
+    "Install nvidia-ml-py beside the interpreter that runs this module; role host_base does it in site_venv.",
+)
+
+REMEDIES = {
+    "DriverNotLoaded": "Load the kernel module with `modprobe nvidia`. Where that is refused, dmesg says why: Secure Boot "
+    "rejects unsigned modules, and nouveau must be unloaded first.",
+    "LibraryNotFound": "Install the driver: role gpu_driver brings libnvidia-ml.so.1.",
+    "LibRmVersionMismatch": "The library was upgraded under a loaded kernel module: drain the node and reboot it, and hold "
+    "the driver's packages.",
+    "GpuIsLost": "The GPU fell off the bus (Xid 79 in dmesg): drain the node and reboot it; if it comes again, have the "
+    "board, its power and its riser checked.",
+    "ResetRequired": "Stop what uses the GPU and run `nvidia-smi --gpu-reset -i INDEX`, or reboot.",
+    "NoPermission": "Run as root.",
+    "InsufficientPower": "Connect the GPU's external power.",
+    "Unknown": "See dmesg for NVRM and Xid lines. In a container this is the sign of a device cgroup that lost the "
+    "GPU's devices: recreate the container.",
+}
+OTHERWISE = "See dmesg for NVRM and Xid lines, and NVML's description of the code."
+
+
+class NvmlError(GroundworkError):
+    """NVML refused; `code` is its name without prefix, as pynvml spells it: GpuIsLost."""
+
+    def __init__(self, message: str, remedy: str, code: str) -> None:
+        super().__init__(message, remedy)
+        self.args = (message, remedy, code)
+        self.code = code
+
+
+class Nvml:
+    """An initialised NVML. `library` is pynvml, or what stands in for it in a test."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    def ask(self, function: str, *arguments: object, **options: object) -> Any:
+        """The answer of nvml<function>, or None where this GPU or this driver knows no such thing.
+
+        Raises NvmlError for every other refusal.
+        """
+        call = getattr(self._library, f"nvml{function}", None)
+        if call is None:
+            return None
+        try:
+            answer = call(*arguments, **options)
+        except self._library.NVMLError as error:
+            if _code(error) in UNSUPPORTED:
+                return None
+            raise _refusal(function, error) from None
+        return answer.decode() if isinstance(answer, bytes) else answer  # older bindings answer bytes
+
+    def constant(self, name: str) -> Any:
+        """NVML_<name> or nvml<name> of the bindings; None where they are too old to know it."""
+        return getattr(self._library, f"NVML_{name}", getattr(self._library, f"nvml{name}", None))
+
+
+@contextlib.contextmanager
+def session(library: Any = None) -> Iterator[Nvml]:
+    """NVML from its initialisation to its shutdown.
+
+    Raises NvmlError when the driver does not answer, GroundworkError when pynvml is missing.
+    """
+    library = library or pynvml
+    if library is None:
+        raise GroundworkError(*NO_BINDINGS)
+    try:
+        library.nvmlInit()
+    except library.NVMLError as error:
+        raise _refusal("Init", error) from None
+    try:
+        yield Nvml(library)
+    finally:
+        with contextlib.suppress(library.NVMLError):
+            library.nvmlShutdown()
+
+
+def _code(error: Exception) -> str:
+    """GpuIsLost, out of the class NVMLError_GpuIsLost."""
+    return type(error).__name__.removeprefix("NVMLError_")
+
+
+def _refusal(function: str, error: Exception) -> NvmlError:
+    code = _code(error)
+    return NvmlError(f"NVML {function}: {error}", REMEDIES.get(code, OTHERWISE), code)

@@ -59,7 +59,6 @@ driver:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.groundwork.gpu import driver
 from ansible.module_utils.groundwork.module import finish
 

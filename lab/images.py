@@ -1,0 +1,135 @@
+"""Container images under upstream's names, made of programs built here, and the storage of a registry that has them.
+
+A folder below lab/images describes one: a Containerfile, files of ours, and image.yml, which says what is put beside them:
+
+    reference: the image's name with registry and tag; {version} is its program's, {tag} the one in versions.yml
+    program: a program of the lab, whose built files are there
+    packages: Debian packages that are there as root.tar, with all they depend on
+    compile: a C source in the folder, compiled without libraries
+    wheel: a project, whose wheel out of the mirror is there
+    base: the image of the lab that this one is built on
+    folder: where the Containerfile is, if elsewhere in the project
+
+buildah builds them without network, in a mount namespace and a storage of their own, both gone afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from lab import debian, kept, paths, programs, registry, wheels
+from lab.run import run
+
+RECIPES = Path(__file__).with_name("images")
+BUILT = paths.CACHE / "images"
+REGISTRY = paths.MIRROR / "registry"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to build, as its image.yml says."""
+
+    name: str
+    reference: str
+    folder: Path
+    program: str = ""
+    packages: tuple[str, ...] = ()
+    compile: str = ""
+    wheel: str = ""
+    base: str = ""
+
+    @property
+    def layout(self) -> Path:
+        """Where it is kept, as an OCI layout."""
+        return BUILT / self.name
+
+    def key(self) -> str:
+        """Changes with all that the image is made of."""
+        program = programs.directory(self.program).name if self.program else ""
+        wheel = wheels.find(self.wheel).name if self.wheel else ""
+        base = load(self.base).key() if self.base else ""
+        return kept.key(self.reference, self.folder, self.packages, self.compile, program, wheel, base, Path(__file__))
+
+
+def names() -> list[str]:
+    """Every image."""
+    return sorted(recipe.parent.name for recipe in RECIPES.glob("*/image.yml"))
+
+
+def load(name: str) -> Image:
+    """Read the description of one image."""
+    values = yaml.safe_load((RECIPES / name / "image.yml").read_text())
+    version = programs.load(values["program"]).version if "program" in values else ""
+    values["reference"] = values["reference"].format(version=version, tag=_tags().get(name))
+    values["packages"] = tuple(values.get("packages", ()))
+    values["folder"] = paths.PROJECT / values.get("folder", f"lab/images/{name}")
+    return Image(name=name, **values)
+
+
+def build() -> None:
+    """Build what is not current, and the registry's storage of it all."""
+    images = [load(name) for name in names()]
+    for image in sorted(images, key=lambda image: bool(image.base)):  # bases first
+        kept.keep(image.layout, f"Build the image {image.reference}", partial(_build, image), image.key())
+    kept.keep(REGISTRY, "Fill the registry", partial(_fill, images), *(image.key() for image in images), Path(registry.__file__))
+
+
+def _tags() -> dict[str, str]:
+    tags: dict[str, str] = yaml.safe_load((paths.PROJECT / "versions.yml").read_text())["lab"]["images"]
+    return tags
+
+
+def _fill(images: list[Image], storage: Path) -> None:
+    for image in images:
+        registry.add(storage, image.reference, image.layout)
+
+
+def _build(image: Image, layout: Path) -> None:
+    with _workplace() as work:
+        context = work / "context"
+        _collect(image, context)
+        if image.base:
+            base = load(image.base)
+            _alone("skopeo", "copy", f"oci:{base.layout}", f"containers-storage:[overlay@{work}/storage+{work}/run]{base.reference}")
+        # no times of this build, so that the same content has the same digest
+        options = ["--pull-never", "--timestamp=0", "--format=oci", "--layers=false", f"--tag={image.reference}"]
+        _buildah(work, "bud", "--isolation=chroot", *options, str(context))
+        _buildah(work, "push", image.reference, f"oci:{layout}")
+
+
+def _collect(image: Image, context: Path) -> None:
+    """Put together what the Containerfile copies from."""
+    shutil.copytree(image.folder, context, ignore=shutil.ignore_patterns("__pycache__"))
+    if image.program:
+        shutil.copytree(programs.directory(image.program), context, dirs_exist_ok=True)
+    if image.packages:
+        debian.unpack(image.packages, context / "root.tar")
+    if image.compile:
+        source = context / image.compile
+        run(["gcc", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-o", source.with_suffix(""), source])
+    if image.wheel:
+        shutil.copy(wheels.find(image.wheel), context)
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    BUILT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=BUILT) as work:
+        yield Path(work)
+
+
+def _buildah(work: Path, *arguments: str) -> None:
+    _alone("buildah", f"--root={work}/storage", f"--runroot={work}/run", "--storage-driver=overlay", *arguments)
+
+
+def _alone(*command: str) -> None:
+    """Run a command that opens the container storage: it mounts that upon itself, which nobody else is to see."""
+    run(["unshare", "--mount", "--propagation=private", "--", *command])

@@ -96,7 +96,6 @@ pci_devices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.groundwork.gpu.observe import observe
 from ansible.module_utils.groundwork.module import finish
 

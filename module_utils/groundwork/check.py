@@ -56,7 +56,7 @@ def skipped(name: str, reason: str) -> Check:
 
 
 def judge(name: str, passed: bool, observed: str, wanted: str, remedy: str) -> Check:
-    """ok or failed, by `passed`; the remedy is dropped where there is nothing to cure."""
+    """Ok or failed, by `passed`; the remedy is dropped where there is nothing to cure."""
     return ok(name, observed, wanted) if passed else failed(name, observed, wanted, remedy)
 
 

@@ -33,7 +33,7 @@ class PciDevice:
 
 @dataclass(frozen=True)
 class Driver:
-    """Versions; cuda_version is the newest CUDA that the driver runs. kernel_module_version is that of the loaded module."""
+    """Versions; cuda_version is the newest CUDA that the driver runs, kernel_module_version the loaded module's."""
 
     version: str | None = None
     cuda_version: str | None = None
@@ -81,7 +81,7 @@ class MigDevice:
 
 @dataclass(frozen=True)
 class Mig:
-    """Mode "enabled" or "disabled"; None on a GPU that cannot be partitioned. The pending one takes effect at a reset."""
+    """Mode "enabled" or "disabled", None on a GPU that cannot be partitioned; the pending one comes at a reset."""
 
     mode_current: str | None = None
     mode_pending: str | None = None

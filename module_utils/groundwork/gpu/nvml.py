@@ -25,13 +25,13 @@ NO_BINDINGS = (
 )
 
 REMEDIES = {
-    "DriverNotLoaded": "Load the kernel module with `modprobe nvidia`. Where that is refused, dmesg says why: Secure Boot "
-    "rejects unsigned modules, and nouveau must be unloaded first.",
+    "DriverNotLoaded": "Load the kernel module with `modprobe nvidia`. Where that is refused, dmesg says why: Secure "
+    "Boot rejects unsigned modules, and nouveau must be unloaded first.",
     "LibraryNotFound": "Install the driver: role gpu_driver brings libnvidia-ml.so.1.",
-    "LibRmVersionMismatch": "The library was upgraded under a loaded kernel module: drain the node and reboot it, and hold "
-    "the driver's packages.",
-    "GpuIsLost": "The GPU fell off the bus (Xid 79 in dmesg): drain the node and reboot it; if it comes again, have the "
-    "board, its power and its riser checked.",
+    "LibRmVersionMismatch": "The library was upgraded under a loaded kernel module: drain the node and reboot it, and "
+    "hold the driver's packages.",
+    "GpuIsLost": "The GPU fell off the bus (Xid 79 in dmesg): drain the node and reboot it; if it comes again, have "
+    "the board, its power and its riser checked.",
     "ResetRequired": "Stop what uses the GPU and run `nvidia-smi --gpu-reset -i INDEX`, or reboot.",
     "NoPermission": "Run as root.",
     "InsufficientPower": "Connect the GPU's external power.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def _gpu(index: int, library: Any) -> Gpu:
 def _gpus(count: int, timeout_seconds: float, library: Any) -> list[Gpu]:
     """All at once: eight GPUs that hang cost one deadline, not eight."""
     deadline = time.monotonic() + timeout_seconds
-    children = [child.start(lambda index=index: _gpu(index, library), f"GPU {index}") for index in range(count)]
+    children = [child.start(functools.partial(_gpu, index, library), f"GPU {index}") for index in range(count)]
     return [_answer(index, started, deadline) for index, started in enumerate(children)]
 
 

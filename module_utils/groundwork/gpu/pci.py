@@ -12,7 +12,7 @@ from ansible.module_utils.groundwork.gpu.model import DeviceKind, PciDevice
 
 NVIDIA = "0x10de"
 KINDS: dict[str, DeviceKind] = {"0x0300": "gpu", "0x0302": "gpu", "0x0680": "nvswitch"}
-"""By class: VGA and 3D controllers are GPUs, a bridge of NVIDIA's is an NVSwitch; the rest is sound and USB of old boards."""
+"""By class: VGA and 3D controllers are GPUs, a bridge of NVIDIA's is an NVSwitch; the rest is sound and USB."""
 
 
 def observe(sysfs: Path = Path("/sys")) -> tuple[PciDevice, ...]:

@@ -32,7 +32,7 @@ NO_VALUE = 0xFFFFFFFFFFFFFFFF
 """NVML_VALUE_NOT_AVAILABLE in an unsigned 64-bit field."""
 COMPUTE_MODES = {0: "default", 2: "prohibited", 3: "exclusive_process"}
 """nvmlComputeMode_t; 1, exclusive to a thread, is gone since CUDA 8."""
-ARCHITECTURES = {2: "kepler", 3: "maxwell", 4: "pascal", 5: "volta", 6: "turing", 7: "ampere", 8: "ada", 9: "hopper", 10: "blackwell"}
+ARCHITECTURES = dict(enumerate(("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"), 2))
 """nvmlDeviceArchitecture_t."""
 
 
@@ -121,7 +121,7 @@ def _pci(nvml: Nvml, handle: object) -> Pci | None:
 
 
 def _memory(nvml: Nvml, handle: object) -> Memory | None:
-    """The second version tells the driver's own share apart; the first, all that old drivers have, counts it as used."""
+    """The second version tells the driver's own share apart; the first, all that old drivers know, does not."""
     version = nvml.constant("Memory_v2")
     info = nvml.ask("DeviceGetMemoryInfo", handle, version=version) if version else None
     info = info or nvml.ask("DeviceGetMemoryInfo", handle)
@@ -259,7 +259,7 @@ def _watts(milliwatts: int | None) -> float | None:
 
 
 def _mib(number: int | None) -> int | None:
-    return None if number in (None, NO_VALUE) else int(number) >> 20
+    return None if number is None or number == NO_VALUE else number >> 20
 
 
 def _instance(number: int | None) -> int | None:

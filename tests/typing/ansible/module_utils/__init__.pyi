@@ -1,0 +1,1 @@
+"""Shared code of modules; Ansible's own, and ours under `groundwork`."""

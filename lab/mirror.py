@@ -1,0 +1,86 @@
+"""The site mirror of a lab: the cache's mirror tree over HTTP, and a registry of its images, in one container.
+
+It is what a site without internet has. Everything that hosts download comes from here: packages, snaps, charts, Python
+packages at http://mirror, images at http://mirror:5000 (each public registry a folder).
+"""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from lab import debian, hosts, kept, paths
+from lab.model import MIRROR, Lab
+from lab.progress import step
+from lab.run import wait_for
+
+NAME = "mirror"
+SETTINGS = Path(__file__).with_name("mirror")
+ROOT = paths.HOSTS / NAME
+PACKAGES = ("base-files", "bash", "coreutils", "docker-registry", "nginx-light")
+NOBODY = "65534:65534"
+READY_SECONDS = 60
+
+
+def build() -> None:
+    """Unpack what the container runs."""
+    kept.keep(ROOT, "Unpack the mirror's servers", _fill, PACKAGES, SETTINGS, Path(debian.__file__))
+
+
+def _fill(new: Path) -> None:
+    debian.unpack(PACKAGES, new / "root")
+    settings = new / "root/etc/mirror"
+    settings.mkdir()
+    for file in SETTINGS.iterdir():  # readable for nobody, whatever umask the checkout was made under
+        shutil.copyfile(file, settings / file.name)
+        (settings / file.name).chmod(0o755)
+
+
+def start(lab: Lab) -> None:
+    """Start the lab's mirror, unless it runs, and wait until it answers.
+
+    Raises:
+        LabError: it does not answer.
+    """
+    with step(f"Start the mirror at {address(lab)}"):
+        if not hosts.is_running(lab, NAME):
+            hosts.discard(lab, NAME)
+            hosts.run_container(lab, NAME, lab.address(MIRROR), _arguments())
+        wait_for(lambda: missing(lab), READY_SECONDS, f"see what stands in its way: script/lab status --lab {lab.name}")
+
+
+def stop(lab: Lab) -> None:
+    """Remove the lab's mirror, if it is there; what it serves stays in the cache."""
+    hosts.discard(lab, NAME)
+
+
+def state(lab: Lab) -> str:
+    """Podman's word for the container's state, or "absent"."""
+    return hosts.states(lab).get(NAME, "absent")
+
+
+def address(lab: Lab) -> str:
+    """Where it is for the machine; hosts call it http://mirror."""
+    return f"http://{lab.address(MIRROR)}"
+
+
+def missing(lab: Lab) -> str:
+    """What of the mirror does not answer; an empty text when all does."""
+    return " and ".join(filter(None, (_unanswered(f"{address(lab)}/"), _unanswered(f"{address(lab)}:5000/v2/"))))
+
+
+def _unanswered(url: str) -> str:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return ""
+    except (urllib.error.URLError, OSError) as error:
+        return f"{url} does not answer ({error})"
+
+
+def _arguments() -> list[str]:
+    """What comes after `podman run`'s common options: read-only mounts, nobody as user, and what it runs."""
+    options = [f"--volume={paths.MIRROR}:/srv/mirror:ro", "--tmpfs=/tmp", "--tmpfs=/var/log", "--restart=always"]
+    options += [f"--user={NOBODY}", "--sysctl=net.ipv4.ip_unprivileged_port_start=0"]
+    return [*options, "--rootfs", f"{ROOT}/root:O", "/etc/mirror/serve"]

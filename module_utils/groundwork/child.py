@@ -7,18 +7,20 @@ out of that. A child can be left behind, and the answers of the others still arr
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import pickle
-import select
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar, cast
+from multiprocessing.connection import Connection
+from typing import Generic, NoReturn, TypeVar
 
 from ansible.module_utils.groundwork.errors import GroundworkError
 
 T = TypeVar("T")
+KILL_SECONDS = 0.5
+"""SIGKILL needs a moment; a process asleep in the kernel is left to init."""
 
 
 class DeadlineError(GroundworkError):
@@ -27,41 +29,35 @@ class DeadlineError(GroundworkError):
 
 @dataclass(frozen=True)
 class Child(Generic[T]):
-    """A child at work: its process id, the end of the pipe its answer comes from, and what it does, in words."""
+    """A child at work: its process id, where its answer comes from, and what it does, in words."""
 
     pid: int
-    answer: int
+    answer: Connection
     what: str
 
 
 def start(work: Callable[[], T], what: str) -> Child[T]:
     """Fork a child that does `work`; its result, or the GroundworkError it raised, must survive pickling."""
-    readable, writable = os.pipe()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     pid = os.fork()
     if pid == 0:
-        _be_child(work, writable)
-    os.close(writable)
-    return Child(pid, readable, what)
+        _be_child(work, sender)
+    sender.close()
+    return Child(pid, receiver, what)
 
 
 def result(child: Child[T], deadline: float) -> T:
-    """The child's result, or its error raised here.
+    """Return the child's result, or raise its error.
 
     deadline  on time.monotonic()'s clock, in seconds
 
     Raises DeadlineError when nothing came in time, and GroundworkError when the child died.
     """
     try:
-        data = _read(child.answer, deadline)
+        return _receive(child, deadline)
     finally:
-        os.close(child.answer)
+        child.answer.close()
         _end(child.pid)
-    if data is None:
-        raise DeadlineError(
-            f"No answer in time from {child.what}",
-            "Look for NVRM and Xid lines in the kernel's log (dmesg); a device that hangs needs a reset or a reboot.",
-        )
-    return _unpack(child, data)
 
 
 def call(work: Callable[[], T], seconds: float, what: str) -> T:
@@ -69,52 +65,50 @@ def call(work: Callable[[], T], seconds: float, what: str) -> T:
     return result(start(work, what), time.monotonic() + seconds)
 
 
-def _be_child(work: Callable[[], T], writable: int) -> NoReturn:
+def _be_child(work: Callable[[], object], sender: Connection) -> NoReturn:
     """Never returns: the parent's exit handlers and buffers are not this process's to run or flush."""
     try:
         os.setsid()
-        # A child that hangs for ever must not keep the connection of the module open.
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
-        try:
-            answer = pickle.dumps((work(), None))
-        except GroundworkError as error:
-            answer = pickle.dumps((None, error))
-        except Exception as error:  # the parent must hear of a defect too; standard error is closed here
-            answer = pickle.dumps((None, GroundworkError(f"Unexpected: {error!r}", "Please report this.")))
-        with os.fdopen(writable, "wb") as pipe:
-            pipe.write(answer)
+        _let_go_of_streams()
+        sender.send((work(), None))
+    except GroundworkError as error:
+        sender.send((None, error))
+    except Exception as error:
+        sender.send((None, GroundworkError(f"Unexpected: {error!r}", "This is a defect of Groundwork: report it.")))
+        raise
     finally:
         os._exit(0)
 
 
-def _read(descriptor: int, deadline: float) -> bytes | None:
-    """All bytes until the writer closes; None when the deadline passes first."""
-    data = b""
-    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        piece = os.read(descriptor, 65536)
-        if not piece:
-            return data
-        data += piece
-    return None
+def _let_go_of_streams() -> None:
+    """A child that hangs for ever must not keep the module's connection open."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
 
 
-def _unpack(child: Child[T], data: bytes) -> T:
-    """The result out of the child's own bytes; nothing else can write to that pipe."""
-    if not data:
-        raise GroundworkError(f"The process that was reading {child.what} died", "Look for its crash in the journal.")
-    answer: tuple[T | None, GroundworkError | None] = pickle.loads(data)
-    value, error = answer
-    if error:
+def _receive(child: Child[T], deadline: float) -> T:
+    if not child.answer.poll(max(0.0, deadline - time.monotonic())):
+        raise DeadlineError(
+            f"No answer in time from {child.what}",
+            "Look for NVRM and Xid lines in the kernel's log (dmesg); a device that hangs needs a reset or a reboot.",
+        )
+    try:
+        value, error = child.answer.recv()
+    except EOFError:
+        raise GroundworkError(
+            f"The process that read {child.what} died", "Look for its crash in the journal."
+        ) from None
+    if error is not None:
         raise error
-    return cast(T, value)
+    found: T = value
+    return found
 
 
 def _end(pid: int) -> None:
-    """Kill and reap the child, without waiting for one that sleeps in the kernel."""
+    """Kill and reap the child, without waiting for one that cannot be killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 0.5
+    end = time.monotonic() + KILL_SECONDS
     while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
-        time.sleep(0.005)  # SIGKILL needs a moment; a process asleep in the kernel is left to init
+        time.sleep(0.005)

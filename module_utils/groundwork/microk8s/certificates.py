@@ -30,7 +30,7 @@ class Certificate:
 
 def observe(directory: Path, now: datetime.datetime | None = None) -> tuple[Certificate, ...]:
     """Every *.crt of a directory, by name; files that cannot be read, or hold no certificate, are left out."""
-    now = now or datetime.datetime.now(datetime.timezone.utc)
+    now = now or datetime.datetime.now().astimezone()
     return tuple(found for path in sorted(directory.glob("*.crt")) if (found := _certificate(path, now)))
 
 
@@ -67,7 +67,7 @@ def _not_after(der: bytes) -> datetime.datetime:
         digits = ("19" if digits[:2] >= "50" else "20") + digits
     elif tag != GENERALIZED_TIME:
         raise ValueError("not a time")
-    return datetime.datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+    return datetime.datetime.strptime(digits, "%Y%m%d%H%M%S%z")  # Z is UTC
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,10 +1,9 @@
 #!/usr/bin/python
-# SPDX-License-Identifier: Apache-2.0
-"""Gives containerd the runtime nvidia and CDI, in MicroK8s's template of containerd's configuration."""
+"""Ansible module nvidia_container_runtime."""
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
+DOCUMENTATION = """
 module: nvidia_container_runtime
 short_description: Give containerd the runtime nvidia and CDI
 description:
@@ -27,13 +26,13 @@ attributes:
 author: Groundwork
 """
 
-EXAMPLES = r"""
+EXAMPLES = """
 - name: Ensure containerd has the runtime nvidia
   nvidia_container_runtime:
   notify: Restart containerd
 """
 
-RETURN = r"""
+RETURN = """
 actions:
   description: What was done or, in check mode, would be done, and what is left to the handler.
   returned: success
@@ -45,36 +44,37 @@ actions:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.groundwork.command import run
+from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu import container_runtime
 from ansible.module_utils.groundwork.module import finish
 
+PLACE = "/var/snap/microk8s/current/args/"
+
 
 def main() -> None:
-    places = "/var/snap/microk8s/current/args/"
+    """Write the template where it differs, and exit."""
     module = AnsibleModule(
         argument_spec={
-            "template": {"type": "path", "default": places + "containerd-template.toml"},
-            "rendered": {"type": "path", "default": places + "containerd.toml"},
+            "template": {"type": "path", "default": PLACE + "containerd-template.toml"},
+            "rendered": {"type": "path", "default": PLACE + "containerd.toml"},
         },
         supports_check_mode=True,
     )
-    template = Path(module.params["template"])
+    finish(module, lambda: work(module, Path(module.params["template"]), Path(module.params["rendered"])))
 
-    def run(command: list[str]) -> tuple[int, str]:
-        status, out, error = module.run_command(command)
-        return status, out + error
 
-    def work() -> dict[str, object]:
-        program = module.get_bin_path("nvidia-ctk", required=not module.check_mode)
-        state = container_runtime.observe(template, Path(module.params["rendered"]), program, run)
-        actions = container_runtime.plan(state)
-        after = state.after or state.before
-        if after != state.before and not module.check_mode:
-            write(module, template, after)
-        diff = {"before_header": str(template), "after_header": str(template), "before": state.before, "after": after}
-        return {"changed": bool(actions), "actions": actions, "diff": diff}
-
-    finish(module, work)
+def work(module: AnsibleModule, template: Path, rendered: Path) -> dict[str, object]:
+    """Observe, plan, and write the template unless in check mode."""
+    state = container_runtime.observe(run, template, rendered)
+    if state.after is None and not module.check_mode:
+        raise GroundworkError("nvidia-ctk is not installed", "Install the container toolkit first (playbooks/gpu.yml).")
+    actions = container_runtime.plan(state)
+    after = state.after or state.before
+    if after != state.before and not module.check_mode:
+        write(module, template, after)
+    diff = {"before_header": str(template), "after_header": str(template), "before": state.before, "after": after}
+    return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 
 def write(module: AnsibleModule, template: Path, text: str) -> None:

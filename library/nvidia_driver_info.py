@@ -1,10 +1,9 @@
 #!/usr/bin/python
-# SPDX-License-Identifier: Apache-2.0
-"""Tells which packages carry NVIDIA's driver on a host, and in what state its driver is."""
+"""Ansible module nvidia_driver_info."""
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
+DOCUMENTATION = """
 module: nvidia_driver_info
 short_description: Choose the packages of NVIDIA's driver and tell the driver's state
 description:
@@ -25,14 +24,14 @@ attributes:
 author: Groundwork
 """
 
-EXAMPLES = r"""
+EXAMPLES = """
 - name: Choose the driver's packages
   nvidia_driver_info:
     branch: "580"
   register: driver
 """
 
-RETURN = r"""
+RETURN = """
 driver:
   description: What was seen, and what was chosen.
   returned: success
@@ -59,11 +58,13 @@ driver:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.groundwork.command import run
 from ansible.module_utils.groundwork.gpu import driver
 from ansible.module_utils.groundwork.module import finish
 
 
 def main() -> None:
+    """Observe the host, choose its packages, and exit."""
     module = AnsibleModule(
         argument_spec={
             "source": {"type": "str", "choices": ["auto", "vendor", "distribution"], "default": "auto"},
@@ -71,13 +72,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-
-    def run(command: list[str]) -> tuple[int, str]:
-        program = module.get_bin_path(command[0])
-        if program is None:
-            return 127, ""
-        status, out, _ = module.run_command([program, *command[1:]])
-        return status, out
 
     def work() -> dict[str, object]:
         host = driver.observe(run)

@@ -7,14 +7,13 @@ the template is what must say `nvidia`, and a configuration older than its templ
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible.module_utils.groundwork.command import MISSING, Run
 from ansible.module_utils.groundwork.errors import GroundworkError
 
-Run = Callable[[list[str]], tuple[int, str]]
-"""Runs a command, gives its exit status and what it said."""
+COMMAND_SECONDS = 60.0
 
 # The empty drop-in is needed: without it nvidia-ctk writes a second file, which MicroK8s never reads.
 ARGUMENTS = ["runtime", "configure", "--runtime=containerd", "--config-source=file", "--drop-in-config=", "--cdi.enabled"]
@@ -36,7 +35,7 @@ class State:
     rendered_is_old: bool
 
 
-def observe(template: Path, rendered: Path, program: str | None, run: Run) -> State:
+def observe(run: Run, template: Path, rendered: Path) -> State:
     """Lets nvidia-ctk work on a copy, so that what it would do is known before it is done.
 
     Raises GroundworkError where the template is missing or nvidia-ctk cannot read it.
@@ -44,20 +43,21 @@ def observe(template: Path, rendered: Path, program: str | None, run: Run) -> St
     if not template.exists():
         raise GroundworkError(f"There is no template {template}", "Install MicroK8s first; the template comes with it.")
     before = template.read_text(encoding="utf-8")
-    after = configured(before, program, run) if program else None
     old = not rendered.exists() or rendered.stat().st_mtime < template.stat().st_mtime
-    return State(before, after, old)
+    return State(before, configured(run, before), old)
 
 
-def configured(text: str, program: str, run: Run) -> str:
-    """What nvidia-ctk makes of a configuration's text."""
+def configured(run: Run, text: str) -> str | None:
+    """What nvidia-ctk makes of a configuration's text; None where nvidia-ctk is not there."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "containerd.toml"
         copy.write_text(text, encoding="utf-8")
-        status, said = run([program, *ARGUMENTS, f"--config={copy}"])
-        if status != 0:
+        output = run(["nvidia-ctk", *ARGUMENTS, f"--config={copy}"], COMMAND_SECONDS)
+        if output.code == MISSING:
+            return None
+        if output.code:
             raise GroundworkError(
-                f"nvidia-ctk cannot configure containerd's template: {said.strip()}",
+                f"nvidia-ctk cannot configure containerd's template: {output.text}",
                 "Correct the template, or put MicroK8s's own back from /snap/microk8s/current/default-args/.",
             )
         return copy.read_text(encoding="utf-8")

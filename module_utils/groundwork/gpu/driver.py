@@ -7,10 +7,12 @@ linux-restricted-modules), since not every one of these systems can be run by th
 
 from __future__ import annotations
 
+import platform
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from ansible.module_utils.groundwork.command import Run
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
 VENDOR_KEYS = {("debian", "13"): "8793F200.pub"}  # every other repository of the vendor still uses the key of 2022
@@ -18,9 +20,7 @@ VENDOR_KEY_OF_2022 = "3bf863cc.pub"
 VENDOR_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 SECURE_BOOT_VARIABLE = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 FIRST_BRANCH_WITHOUT_SUFFIXES = 590  # the guide, "Ubuntu 590 and later packages"
-
-Run = Callable[[list[str]], tuple[int, str]]
-"""Runs a command, gives its exit status and its standard output; a missing command is 127."""
+COMMAND_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Packages:
 def observe(run: Run, root: Path = Path("/")) -> Host:
     """Looks at the host whose root directory is given."""
     system = os_release((root / "etc/os-release").read_text(encoding="utf-8"))
-    kernel = run(["uname", "-r"])[1].strip()
+    kernel = platform.release()
     return Host(
         distribution=system.get("ID", ""),
         release=system.get("VERSION_ID", ""),
-        architecture=run(["uname", "-m"])[1].strip(),
+        architecture=platform.machine(),
         kernel=kernel,
         kernel_packages=kernel_packages(run),
         headers_present=(root / "lib/modules" / kernel / "build").exists(),
@@ -90,16 +90,17 @@ def os_release(text: str) -> dict[str, str]:
 
 def kernel_packages(run: Run) -> tuple[str, ...]:
     """The installed kernel packages that follow a flavour; those of one version only start with a digit instead."""
-    _, out = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", "linux-image-*"])
-    installed = (line.split()[0] for line in out.splitlines() if line.endswith(" installed"))
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", "linux-image-*"]
+    output = run(query, COMMAND_SECONDS)
+    installed = (line.split()[0] for line in output.stdout.splitlines() if line.endswith(" installed"))
     return tuple(sorted(name for name in installed if re.match(r"linux-image-[a-z]", name)))
 
 
 def secure_boot(run: Run, root: Path) -> bool:
     """Asks mokutil, else the firmware's variable: four bytes of attributes, then one of value. No EFI is no Secure Boot."""
-    status, out = run(["mokutil", "--sb-state"])
-    if status == 0:
-        return "SecureBoot enabled" in out
+    output = run(["mokutil", "--sb-state"], COMMAND_SECONDS)
+    if output.code == 0:
+        return "SecureBoot enabled" in output.stdout
     variable = root / SECURE_BOOT_VARIABLE
     return variable.exists() and variable.read_bytes()[4:5] == b"\x01"
 
@@ -112,8 +113,8 @@ def loaded_version(root: Path) -> str | None:
 
 def installed_version(run: Run) -> str | None:
     """The version of the module that modprobe would load now."""
-    status, out = run(["modinfo", "-F", "version", "nvidia"])
-    return driver_version(out) if status == 0 else None
+    output = run(["modinfo", "-F", "version", "nvidia"], COMMAND_SECONDS)
+    return driver_version(output.stdout) if output.code == 0 else None
 
 
 def driver_version(text: str) -> str | None:

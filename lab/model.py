@@ -84,6 +84,14 @@ class Lab:
         """Return this lab with one host more."""
         return replace(self, hosts=(*self.hosts, host))
 
+    def host_directory(self, host: str) -> Path:
+        """Where everything of one host is kept."""
+        return self.directory / "hosts" / host
+
+    def layers(self, host: str) -> list[Path]:
+        """Return the layers that a host was made of, the uppermost first; they stay when newer ones are built."""
+        return [Path(line) for line in (self.host_directory(host) / "layers").read_text().splitlines()]
+
     def next_address(self) -> str:
         """Return the first address that no host has."""
         taken = {host.address for host in self.hosts}

@@ -41,7 +41,7 @@ def attached(*arguments: str) -> int:
     return subprocess.run(namespace.entering(["podman", *arguments]), env={**os.environ, **namespace.ENVIRONMENT}).returncode
 
 
-def containers(prefix: str) -> list[dict[str, Any]]:
-    """List the containers whose name begins with `prefix`, whatever state they are in, as podman's JSON has them."""
-    found: list[dict[str, Any]] = json.loads(podman("ps", "--all", "--format", "json", "--filter", f"name=^{prefix}") or "[]")
+def containers(label: str, value: str) -> list[dict[str, Any]]:
+    """List the containers with this label, whatever state they are in, as podman's JSON has them."""
+    found: list[dict[str, Any]] = json.loads(podman("ps", "--all", "--format", "json", "--filter", f"label={label}={value}") or "[]")
     return found

@@ -1,0 +1,110 @@
+"""Faults as verbs: what breaks in a lab on request. A new one is a function and a line in FAULTS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import hosts, lifecycle, mirror, namespace
+from lab.doubles.nvidia import hardware
+from lab.errors import LabError
+from lab.model import Lab
+from lab.run import run
+
+# A container loses NVIDIA's device group, as systemd's cgroup driver makes it at a daemon-reload. Arguments: NAMESPACE POD.
+_DENY_GPUS = """\
+labels="labels.\\"io.kubernetes.pod.namespace\\"==$1,labels.\\"io.kubernetes.pod.name\\"==$2"
+for container in $(/snap/bin/microk8s ctr containers ls -q "$labels"); do
+    for group in $(/usr/lib/lab/with-cgroups find /sys/fs/cgroup/devices -type d -name "$container"); do
+        /usr/lib/lab/with-cgroups sh -c 'echo "c 195:* rwm" > "$1/devices.deny"' sh "$group" && found=yes
+    done
+done
+[ -n "${found:-}" ] || { echo "no container of pod $1/$2 is on this host" >&2; exit 1; }
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: what it takes, what happens, and what brings it about on a host with these arguments."""
+
+    takes: tuple[str, ...]
+    help: str
+    provoke: Callable[[Lab, Sequence[str]], None]
+
+
+def provoke(lab: Lab, kind: str, arguments: Sequence[str]) -> None:
+    """Bring a fault about.
+
+    Raises:
+        LabError: there is no such fault, or its arguments are not what it takes.
+    """
+    if kind not in FAULTS:
+        raise LabError(f"there is no fault called {kind!r}", f"choose from: {', '.join(FAULTS)}")
+    fault = FAULTS[kind]
+    if len(arguments) != len(fault.takes):
+        raise LabError(f"fault {kind} takes {len(fault.takes)} arguments, not {len(arguments)}", f"script/lab fault {kind} {' '.join(fault.takes)}")
+    fault.provoke(lab, arguments)
+
+
+def _etc(lab: Lab, host: str) -> Path:
+    return lab.host_directory(lab.host(host).name) / "etc"
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise LabError(f"{text!r} is not a number", "give a number, such as 0")
+    return int(text)
+
+
+def _gpu_lost(lab: Lab, arguments: Sequence[str]) -> None:
+    hardware.lose(_etc(lab, arguments[0]), _number(arguments[1]))
+
+
+def _gpu_hang(lab: Lab, arguments: Sequence[str]) -> None:
+    hardware.hang(_etc(lab, arguments[0]), _number(arguments[1]))
+
+
+def _gpu_xid(lab: Lab, arguments: Sequence[str]) -> None:
+    hardware.xid(_etc(lab, arguments[0]), _number(arguments[1]), _number(arguments[2]))
+
+
+def _gpu_clear(lab: Lab, arguments: Sequence[str]) -> None:
+    hardware.clear(_etc(lab, arguments[0]))
+
+
+def _device_cgroup(lab: Lab, arguments: Sequence[str]) -> None:
+    host, pod = lab.host(arguments[0]), arguments[1]
+    namespace_name, _, name = pod.rpartition("/")
+    run([*hosts.ssh(lab, host), "sh", "-s", "--", namespace_name or "default", name], stdin=_DENY_GPUS, timeout=60)
+
+
+def _stop(lab: Lab, arguments: Sequence[str]) -> None:
+    with namespace.held():
+        hosts.stop(lab, lab.host(arguments[0]).name)
+
+
+def _mirror_stop(lab: Lab, arguments: Sequence[str]) -> None:
+    with namespace.held():
+        mirror.stop(lab)
+
+
+def _clear(lab: Lab, arguments: Sequence[str]) -> None:
+    for host in lab.hosts:
+        hardware.clear(_etc(lab, host.name))
+    with namespace.held():
+        lifecycle.start(lab)
+        if lab.mirror:
+            mirror.start(lab)
+
+
+FAULTS = {
+    "gpu-lost": Fault(("HOST", "GPU"), "the GPU falls off the bus (Xid 79)", _gpu_lost),
+    "gpu-hang": Fault(("HOST", "GPU"), "calls about the GPU do not return", _gpu_hang),
+    "gpu-xid": Fault(("HOST", "GPU", "XID"), "the driver reports an Xid", _gpu_xid),
+    "gpu-clear": Fault(("HOST",), "the host's GPUs are as new", _gpu_clear),
+    "device-cgroup": Fault(("HOST", "[NAMESPACE/]POD"), "the pod's containers lose the device group of NVIDIA (195:*) until they end", _device_cgroup),
+    "stop": Fault(("HOST",), "the host shuts down and stays so", _stop),
+    "mirror-stop": Fault((), "the site's mirror does not answer", _mirror_stop),
+    "clear": Fault((), "all GPUs are as new, stopped hosts and the mirror run again", _clear),
+}

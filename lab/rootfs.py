@@ -1,0 +1,201 @@
+"""Root file systems of lab hosts, by mmdebstrap from the archive that the machine itself uses.
+
+A host's root is an overlay of layers: the base (Debian's packages, which takes a minute), the files of ours over it (seconds,
+so that a change of a double needs no new base), and what the host itself writes. A directory is named by the hash of what goes
+into it and never changes afterwards, for hosts stand on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import model, paths
+from lab.errors import LabError
+from lab.progress import step
+from lab.run import run
+
+FILES = Path(__file__).with_name("host")
+DOUBLES = Path(__file__).with_name("doubles")
+
+
+@dataclass(frozen=True)
+class System:
+    """An operating system of lab hosts: the Debian release it is made of, and the suite of the site's mirror it installs from."""
+
+    base: str
+    codename: str
+    archive: str
+    suite: str
+
+
+SYSTEMS = {
+    "debian-12": System("debian-12", "bookworm", "debian", "bookworm"),
+    "debian-13": System("debian-13", "trixie", "debian", "trixie"),
+    "ubuntu-24.04": System("debian-12", "bookworm", "ubuntu", "noble"),  # a double: Debian with Ubuntu's names
+}
+DEFAULT = "debian-12"
+
+_SITE_SOURCES = """\
+Types: deb
+URIs: http://mirror/apt/{archive}
+Suites: {suite}
+Components: main
+Signed-By: /usr/share/keyrings/groundwork-lab.asc
+"""
+
+
+def build(names: Iterable[str] = SYSTEMS) -> None:
+    """Make the root file systems of these operating systems, and download the packages for the mirror; what is current stays."""
+    for name in names:
+        system = find(name)
+        with paths.locked(f"rootfs-{system.base}"):
+            _build_base(system)
+        with paths.locked(f"rootfs-{name}"):
+            _build_files(name, system)
+    _prune()
+
+
+def layers(name: str) -> list[Path]:
+    """Return the layers of an operating system, the uppermost first."""
+    return [_files_directory(name), _base_directory(find(name))]
+
+
+def find(name: str) -> System:
+    """Return the operating system called `name`.
+
+    Raises:
+        LabError: hosts cannot have it.
+    """
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    raise LabError(f"a lab host cannot run {name!r}", f"choose from: {', '.join(SYSTEMS)}")
+
+
+def packages(list_file: Path) -> list[str]:
+    """Read a list of packages, one a line; what follows a # is for people."""
+    lines = (line.partition("#")[0].strip() for line in list_file.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def bootstrap(codename: str, target: Path, include: Sequence[str], *options: str) -> None:
+    """Install Debian into the empty directory `target`.
+
+    Args:
+        codename: Debian's release, such as "bookworm".
+        include: packages beside the essential ones and apt.
+        options: more options for mmdebstrap.
+    """
+    without = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "info", "locale")]
+    command = ["mmdebstrap", "--mode=root", "--variant=apt", "--dpkgopt=force-unsafe-io", *without, *options]
+    run([*command, f"--include={','.join(include)}", codename, target, *sources(codename)], timeout=1800)
+
+
+def sources(codename: str) -> list[str]:
+    """Return the lines of a sources.list for a Debian release, from the mirror that this machine's own apt is set up for.
+
+    GROUNDWORK_DEBIAN_MIRROR names another one.
+
+    Raises:
+        LabError: the machine's apt knows no Debian archive.
+    """
+    if url := os.environ.get("GROUNDWORK_DEBIAN_MIRROR"):
+        return [f"deb {url} {codename} main"]
+    own = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    fields = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
+    found = (line.split() for line in sorted(set(fields.splitlines())))
+    lines = [f"deb {url} {_of_release(suite, own, codename)} main" for url, suite, part in found if part == "main" and _is_of(suite, own)]
+    if not lines:
+        raise LabError("this machine's apt knows no Debian archive", "run apt-get update, or set GROUNDWORK_DEBIAN_MIRROR to a mirror's URL")
+    return lines
+
+
+def _is_of(suite: str, codename: str) -> bool:
+    return re.fullmatch(rf"{re.escape(codename)}(-updates|-security)?", suite) is not None
+
+
+def _of_release(suite: str, own: str, codename: str) -> str:
+    return codename + suite.removeprefix(own)
+
+
+def _build_base(system: System) -> None:
+    target = _base_directory(system)
+    if target.exists():
+        return
+    with step(f"Install Debian {system.codename} for lab hosts"), paths.replacing(target) as root:
+        debs = paths.HOSTS / system.base / "debs"
+        with paths.replacing(debs) as downloads:
+            hooks = [f"--customize-hook={FILES / 'customize'} \"$1\" {downloads} {' '.join(packages(FILES / 'mirrored.txt'))}"]
+            bootstrap(system.codename, root, packages(FILES / "packages.txt"), *hooks)
+
+
+def _build_files(name: str, system: System) -> None:
+    target = _files_directory(name)
+    if not target.exists():
+        with paths.replacing(target) as layer:
+            for tree in _trees(name):
+                _copy(tree, layer)
+            lists = layer / "etc/apt/sources.list.d"
+            lists.mkdir(parents=True, exist_ok=True)
+            (lists / "site.sources").write_text(_SITE_SOURCES.format(archive=system.archive, suite=system.suite))
+    debs = paths.HOSTS / name / "debs"
+    if name != system.base and not debs.is_symlink():
+        debs.symlink_to(Path("..") / system.base / "debs")
+
+
+def _trees(name: str) -> list[Path]:
+    """Trees of files that go over the base: every host's, the doubles', and those of this operating system alone."""
+    trees = [FILES / "rootfs", *sorted(DOUBLES.glob("*/rootfs")), FILES / name]
+    return [tree for tree in trees if tree.is_dir()]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a tree with the modes of an installed system, whatever umask the checkout was made under."""
+    for path in sorted(source.rglob("*")):
+        copy = target / path.relative_to(source)
+        if path.is_symlink():
+            copy.symlink_to(path.readlink())
+        elif path.is_dir():
+            copy.mkdir(exist_ok=True)
+            copy.chmod(0o755)
+        else:
+            shutil.copyfile(path, copy)
+            copy.chmod(0o755 if os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+
+
+def _base_directory(system: System) -> Path:
+    parts = [f"{file}:{(FILES / file).read_text()}" for file in ("packages.txt", "mirrored.txt", "customize")]
+    return paths.HOSTS / system.base / f"base-{_digest([system.codename, *parts])}"
+
+
+def _files_directory(name: str) -> Path:
+    return paths.HOSTS / name / f"files-{_digest([_SITE_SOURCES, *_described(name)])}"
+
+
+def _described(name: str) -> Iterator[str]:
+    """Say of every file of our layers what would change the layer."""
+    for tree in _trees(name):
+        for path in sorted(tree.rglob("*")):
+            content = str(path.readlink()) if path.is_symlink() else "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+            yield f"{path.relative_to(tree)} {path.lstat().st_mode & 0o100} {content}"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _prune() -> None:
+    """Remove layers that are neither current nor under a host."""
+    used = {layer for name in SYSTEMS for layer in layers(name)}
+    for lab in model.every():
+        for host in lab.hosts:
+            used.update(lab.layers(host.name))
+    for path in paths.HOSTS.glob("*/*-*"):
+        if path.is_dir() and path not in used and re.fullmatch(r"(base|files)-[0-9a-f]{12}", path.name):
+            shutil.rmtree(path)

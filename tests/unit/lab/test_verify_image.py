@@ -1,0 +1,148 @@
+"""The program of the image that proves a site answers in JSON, and its status tells whether there was an answer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab import paths
+
+PROGRAM = paths.PROJECT / "images/verify/verify.py"
+
+
+def load() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("verify_image", PROGRAM)
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+verify = load()
+
+
+class NotFoundError(Exception):
+    pass
+
+
+class NotSupportedError(Exception):
+    pass
+
+
+def nvml(mig: dict[str, list[str] | None]) -> Any:
+    """An NVML with these GPUs; a list of MIG devices where MIG is enabled, None where a GPU knows no MIG."""
+
+    def mode(gpu: str) -> tuple[int, int]:
+        if mig[gpu] is None:
+            raise NotSupportedError
+        return (1, 1) if mig[gpu] else (0, 0)
+
+    def slice_of(gpu: str, index: int) -> str:
+        slices = mig[gpu] or []
+        if index >= len(slices):
+            raise NotFoundError
+        return slices[index]
+
+    return SimpleNamespace(
+        NVML_DEVICE_MIG_ENABLE=1,
+        NVMLError_NotFound=NotFoundError,
+        NVMLError_NotSupported=NotSupportedError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: len(mig),
+        nvmlDeviceGetHandleByIndex=lambda index: list(mig)[index],
+        nvmlDeviceGetMigMode=mode,
+        nvmlDeviceGetMaxMigDeviceCount=lambda gpu: 7,
+        nvmlDeviceGetMigDeviceHandleByIndex=slice_of,
+        nvmlDeviceGetUUID=lambda handle: handle,
+        nvmlDeviceGetName=lambda handle: "NVIDIA H100 80GB HBM3",
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=81559 << 20),
+    )
+
+
+@pytest.mark.parametrize(
+    ("mig", "devices"),
+    [
+        ({"GPU-a": []}, [("GPU-a", None)]),
+        ({"GPU-old": None}, [("GPU-old", None)]),
+        ({"GPU-a": ["MIG-1", "MIG-2"], "GPU-b": []}, [("MIG-1", "GPU-a"), ("MIG-2", "GPU-a"), ("GPU-b", None)]),
+        ({}, []),
+    ],
+)
+def test_gpus_are_what_a_program_could_use(
+    mig: dict[str, list[str] | None], devices: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml(mig))
+    found = verify.gpus()["gpus"]
+    assert [(each["uuid"], each["parent"]) for each in found] == devices
+    assert all(each["memory_mib"] == 81559 for each in found)
+
+
+def test_what_stands_in_the_way_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert verify.main(["fetch", f"http://127.0.0.1:{port}/"]) == 1
+    assert "refused" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_resolve_lists_addresses() -> None:
+    assert "127.0.0.1" in verify.resolve("localhost")["addresses"]
+
+
+def test_a_server_tells_who_it_is_and_ends_by_sigterm() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {"NODE_NAME": "n2", "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen([sys.executable, PROGRAM, "serve", str(port)], env=environment) as server:
+        answer = fetched(f"http://127.0.0.1:{port}/")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=10) == 0
+    assert json.loads(answer) == {"hostname": socket.gethostname(), "node": "n2"}
+
+
+def test_sleep_ends_by_sigterm() -> None:
+    with subprocess.Popen([sys.executable, PROGRAM, "sleep"]) as sleeper:
+        await_handler(sleeper.pid)
+        sleeper.send_signal(signal.SIGTERM)
+        assert sleeper.wait(timeout=10) == 0
+
+
+def test_a_wrong_verb_is_refused() -> None:
+    with pytest.raises(SystemExit) as caught:
+        verify.main(["gpu"])
+    assert caught.value.code == 2
+
+
+def fetched(url: str, seconds: float = 20) -> str:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            assert time.monotonic() < deadline, f"{url} does not answer: {error}"
+            time.sleep(0.05)  # nothing tells us when the server listens
+
+
+def await_handler(pid: int, seconds: float = 20) -> None:
+    """Wait until a process handles SIGTERM, as /proc/PID/status says."""
+    deadline = time.monotonic() + seconds
+    bit = 1 << (signal.SIGTERM - 1)
+    while not bit & int(status_field(pid, "SigCgt"), 16):
+        assert time.monotonic() < deadline, "SIGTERM is not handled"
+        time.sleep(0.05)
+
+
+def status_field(pid: int, name: str) -> str:
+    with open(f"/proc/{pid}/status") as status:
+        return next(line.split()[1] for line in status if line.startswith(f"{name}:"))

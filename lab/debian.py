@@ -11,10 +11,19 @@ CODENAME = "bookworm"
 
 
 def unpack(packages: tuple[str, ...], target: Path) -> None:
-    """Unpack packages and what they depend on, maintainer scripts not run; a target that ends in .tar becomes an archive."""
+    """Unpack packages and what they depend on, maintainer scripts not run; into an archive if it is called .tar."""
     without = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "info", "locale")]
     run(
-        ["mmdebstrap", "--quiet", "--variant=extract", *without, f"--include={','.join(packages)}", CODENAME, target, *sources(CODENAME)],
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=extract",
+            *without,
+            f"--include={','.join(packages)}",
+            CODENAME,
+            target,
+            *sources(CODENAME),
+        ],
         environment={"SOURCE_DATE_EPOCH": "0"},  # no times of this run: the same packages, the same archive
         timeout=600,
     )

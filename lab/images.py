@@ -1,6 +1,6 @@
 """Container images under upstream's names, made of programs built here, and the storage of a registry that has them.
 
-A folder below lab/images describes one: a Containerfile, files of ours, and image.yml, which says what is put beside them:
+A folder below lab/images describes one: a Containerfile, files of ours, and image.yml, which says what is put beside:
 
     reference: the image's name with registry and tag; {version} is its program's, {tag} the one in versions.yml
     program: a program of the lab, whose built files are there
@@ -52,7 +52,7 @@ class Image:
         return BUILT / self.name
 
     def key(self) -> str:
-        """Changes with all that the image is made of."""
+        """Return what changes with all that the image is made of."""
         program = programs.directory(self.program).name if self.program else ""
         wheel = wheels.find(self.wheel).name if self.wheel else ""
         base = load(self.base).key() if self.base else ""
@@ -79,7 +79,13 @@ def build() -> None:
     images = [load(name) for name in names()]
     for image in sorted(images, key=lambda image: bool(image.base)):  # bases first
         kept.keep(image.layout, f"Build the image {image.reference}", partial(_build, image), image.key())
-    kept.keep(REGISTRY, "Fill the registry", partial(_fill, images), *(image.key() for image in images), Path(registry.__file__))
+    kept.keep(
+        REGISTRY,
+        "Fill the registry",
+        partial(_fill, images),
+        *(image.key() for image in images),
+        Path(registry.__file__),
+    )
 
 
 def _tags() -> dict[str, str]:
@@ -98,7 +104,12 @@ def _build(image: Image, layout: Path) -> None:
         _collect(image, context)
         if image.base:
             base = load(image.base)
-            _alone("skopeo", "copy", f"oci:{base.layout}", f"containers-storage:[overlay@{work}/storage+{work}/run]{base.reference}")
+            _alone(
+                "skopeo",
+                "copy",
+                f"oci:{base.layout}",
+                f"containers-storage:[overlay@{work}/storage+{work}/run]{base.reference}",
+            )
         # no times of this build, so that the same content has the same digest
         options = ["--pull-never", "--timestamp=0", "--format=oci", "--layers=false", f"--tag={image.reference}"]
         _buildah(work, "bud", "--isolation=chroot", *options, str(context))

@@ -13,7 +13,7 @@ STAMP = ".key"
 
 
 def key(*inputs: object) -> str:
-    """A short hash of the inputs; a Path stands for what lies there, a directory for the names and contents of its files."""
+    """Hash the inputs; a Path stands for what lies there, a directory for its files' names and contents."""
     digest = hashlib.sha256()
     for part in (part for item in inputs for part in _parts(item)):
         digest.update(len(part).to_bytes(8, "big") + part)
@@ -36,6 +36,7 @@ def keep(directory: Path, title: str, make: Callable[[Path], object], *inputs: o
 
 
 def is_current(directory: Path, wanted: str) -> bool:
+    """Tell whether a directory was made from inputs of this key."""
     stamp = directory / STAMP
     return stamp.is_file() and stamp.read_text() == wanted
 

@@ -47,7 +47,7 @@ def start(lab: Lab) -> None:
     with step(f"Start the mirror at {address(lab)}"):
         if not hosts.is_running(lab, NAME):
             hosts.discard(lab, NAME)
-            hosts.run_container(lab, NAME, lab.address(MIRROR), _arguments())
+            hosts.run_container(lab, NAME, lab.address(MIRROR), arguments())
         wait_for(lambda: missing(lab), READY_SECONDS, f"see what stands in its way: script/lab status --lab {lab.name}")
 
 
@@ -57,21 +57,22 @@ def stop(lab: Lab) -> None:
 
 
 def state(lab: Lab) -> str:
-    """Podman's word for the container's state, or "absent"."""
+    """Return podman's word for the container's state, or "absent"."""
     return hosts.states(lab).get(NAME, "absent")
 
 
 def address(lab: Lab) -> str:
-    """Where it is for the machine; hosts call it http://mirror."""
+    """Return where it is for the machine; hosts call it http://mirror."""
     return f"http://{lab.address(MIRROR)}"
 
 
 def missing(lab: Lab) -> str:
-    """What of the mirror does not answer; an empty text when all does."""
-    return " and ".join(filter(None, (_unanswered(f"{address(lab)}/"), _unanswered(f"{address(lab)}:5000/v2/"))))
+    """Say what of the mirror does not answer; an empty text when all does."""
+    return " and ".join(filter(None, (unanswered(f"{address(lab)}/"), unanswered(f"{address(lab)}:5000/v2/"))))
 
 
-def _unanswered(url: str) -> str:
+def unanswered(url: str) -> str:
+    """Say why a URL does not answer; an empty text when it does."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
             return ""
@@ -79,8 +80,8 @@ def _unanswered(url: str) -> str:
         return f"{url} does not answer ({error})"
 
 
-def _arguments() -> list[str]:
-    """What comes after `podman run`'s common options: read-only mounts, nobody as user, and what it runs."""
+def arguments() -> list[str]:
+    """Return what comes after `podman run`'s common options: read-only mounts, nobody as user, and what it runs."""
     options = [f"--volume={paths.MIRROR}:/srv/mirror:ro", "--tmpfs=/tmp", "--tmpfs=/var/log", "--restart=always"]
     options += [f"--user={NOBODY}", "--sysctl=net.ipv4.ip_unprivileged_port_start=0"]
     return [*options, "--rootfs", f"{ROOT}/root:O", "/etc/mirror/serve"]

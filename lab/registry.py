@@ -1,7 +1,7 @@
 """The storage of a registry (CNCF Distribution), laid out from OCI layouts without one running.
 
-The tree is what its filesystem driver reads, the same since Docker Registry 2.0: blobs by digest, and links that say which
-repository has which of them (distribution, registry/storage/paths.go).
+The tree is what its filesystem driver reads, the same since Docker Registry 2.0: blobs by digest, and links that say
+which repository has which of them (distribution, registry/storage/paths.go).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def add(storage: Path, reference: str, layout: Path) -> str:
 
     Args:
         storage: the registry's root directory.
-        reference: REPOSITORY:TAG. A public registry's host name is the repository's first folder, so that equal names of two
-            registries do not meet.
+        reference: REPOSITORY:TAG. A public registry's host name is the repository's first folder, so that equal
+            names of two registries do not meet.
         layout: the image; must be on the same file system.
     """
     repository, _, tag = reference.rpartition(":")

@@ -1,6 +1,7 @@
 """The Python packages that a host's virtual environment installs, as a mirror serves them (PEP 503).
 
-The list is the product's own lock, with a hash for every file; here it is only downloaded, for each Python that a host may have.
+The list is the product's own lock, with a hash for every file; here it is only downloaded, for each Python that a host
+may have.
 """
 
 from __future__ import annotations
@@ -32,15 +33,17 @@ def build() -> None:
 
 
 def find(project: str) -> Path:
-    """The wheel of a project of which there is exactly one."""
+    """Return the wheel of a project of which there is exactly one."""
     found = list((DIRECTORY / "files").glob(f"{normalize(project).replace('-', '_')}-*.whl"))
     if len(found) != 1:
-        raise LabError(f"{len(found)} wheels of {project} in {DIRECTORY / 'files'}, not one", "run `script/lab build wheels`")
+        raise LabError(
+            f"{len(found)} wheels of {project} in {DIRECTORY / 'files'}, not one", "run `script/lab build wheels`"
+        )
     return found[0]
 
 
 def normalize(project: str) -> str:
-    """A project's name as indices write it (PEP 503)."""
+    """Write a project's name as indices do (PEP 503)."""
     return re.sub(r"[-_.]+", "-", project).lower()
 
 
@@ -55,17 +58,29 @@ def _download(python: str, files: Path) -> None:
     platforms = [f"--platform={name}_{machine}" for name in PLATFORMS]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", f"--dest={files}"]
     # --no-deps: the lock is complete, and pip must not look for what it does not name
-    run([*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", f"--python-version={python}", *platforms, f"-r{LOCK}"])
+    run(
+        [
+            *pip,
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            f"--python-version={python}",
+            *platforms,
+            f"-r{LOCK}",
+        ]
+    )
 
 
 def index(files: Path, simple: Path) -> None:
-    """Write the index of the wheels in `files`: a page that names the projects, and a page for each that names its files."""
+    """Write the index of the wheels in `files`: a page that names the projects, and for each a page of its files."""
     projects: dict[str, list[Path]] = {}
     for wheel in sorted(files.glob("*.whl")):
         projects.setdefault(normalize(wheel.name.split("-")[0]), []).append(wheel)
     _write_page(simple, {project: f"{project}/" for project in projects})
     for project, wheels in projects.items():
-        _write_page(simple / project, {wheel.name: f"../../files/{wheel.name}#sha256={_sha256(wheel)}" for wheel in wheels})
+        _write_page(
+            simple / project, {wheel.name: f"../../files/{wheel.name}#sha256={_sha256(wheel)}" for wheel in wheels}
+        )
 
 
 def _write_page(directory: Path, links: dict[str, str]) -> None:

@@ -6,8 +6,8 @@
     verify.py resolve NAME    the addresses of NAME
     verify.py sleep           nothing, until SIGTERM
 
-The exit status is 0 when there is an answer, 1 when there is none (then the object has the key "error"), 2 for wrong usage.
-Runs with Python's standard library alone; only `gpus` needs pynvml (PyPI: nvidia-ml-py).
+The exit status is 0 when there is an answer, 1 when there is none (then the object has the key "error"), 2 for wrong
+usage. Python's standard library is enough; only `gpus` needs pynvml (PyPI: nvidia-ml-py).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ FETCH_SECONDS = 5  # a NetworkPolicy drops packets silently: without a limit a b
 
 
 def gpus() -> dict[str, Any]:
-    """The devices that a program in this container could compute on, each as {uuid, name, memory_mib, parent}.
+    """List the devices that a program in this container could compute on: {uuid, name, memory_mib, parent}.
 
-    `parent` is the UUID of the GPU that a MIG device is cut from, null for a whole GPU. A GPU in MIG mode is no device of
-    its own: CUDA cannot use it whole (MIG user guide, "CUDA Device Enumeration").
+    `parent` is the UUID of the GPU that a MIG device is cut from, null for a whole GPU. A GPU in MIG mode is no device
+    of its own: CUDA cannot use it whole (MIG user guide, "CUDA Device Enumeration").
     """
     import pynvml
 
@@ -72,18 +72,18 @@ def _device(pynvml: Any, handle: Any, parent: str | None) -> dict[str, Any]:
 
 
 def whoami() -> dict[str, Any]:
-    """This pod's host name, and the node that runs it where the pod's specification says so (NODE_NAME)."""
+    """Tell this pod's host name, and the node that runs it where the pod's specification says so (NODE_NAME)."""
     return {"hostname": socket.gethostname(), "node": os.environ.get("NODE_NAME")}
 
 
 def fetch(url: str) -> dict[str, Any]:
-    """The status and text of an HTTP answer, of at most 64 KiB."""
+    """Return the status and text of an HTTP answer, of at most 64 KiB."""
     with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
         return {"status": answer.status, "body": answer.read(1 << 16).decode(errors="replace")}
 
 
 def resolve(name: str) -> dict[str, Any]:
-    """The addresses that this pod's resolver gives for a name."""
+    """List the addresses that this pod's resolver gives for a name."""
     return {"addresses": sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None)})}
 
 
@@ -130,7 +130,7 @@ def sleep() -> dict[str, Any]:
 
 
 def end(_signal: int, _frame: object) -> None:
-    """End at once and well: PID 1 of a container ignores SIGTERM unless it handles it, and is killed 30 seconds later."""
+    """End at once and well: a container's PID 1 ignores SIGTERM unless it handles it, and is killed 30 seconds later."""
     os._exit(0)
 
 

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+"""Ansible module kubernetes_gpu_verify."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: kubernetes_gpu_verify
+short_description: Prove that Kubernetes gives pods the GPUs that NVML sees
+description:
+  - Compares each node's allocatable GPUs with what NVML sees on its host.
+  - Runs a pod for every free GPU, all at once; each must see exactly one, all different, together NVML's list. One pod
+    more must wait, and the scheduler must say why.
+  - GPUs in use are reported as in use and never waited for. The pods have the lowest priority and give way to everybody.
+  - The pods' namespace goes at the end, also after a failure or an interruption; leftovers go first.
+  - Returns checks and does not fail because of them. Never counts as a change.
+options:
+  nodes:
+    description: The UUIDs of GPUs that NVML sees, by the node's name.
+    type: dict
+    required: true
+  with_pods:
+    description: Whether to run pods; else only what is there is compared. In check mode none run.
+    type: bool
+    default: true
+  image:
+    description: The verify image.
+    type: str
+    default: docker.io/groundwork/verify:1
+  resource:
+    description: The extended resource.
+    type: str
+    default: nvidia.com/gpu
+  runtime_class:
+    description: The RuntimeClass of the pods; none is needed where the device plugin hands out CDI devices.
+    type: str
+    default: ""
+  namespace:
+    description: The namespace for the pods; it must not exist, or be Groundwork's.
+    type: str
+    default: groundwork-verify
+  kubeconfig:
+    description: The way to the API server.
+    type: path
+    default: /var/snap/microk8s/current/credentials/client.config
+  timeout_seconds:
+    description: How long each step may take; pulling the image is part of the first.
+    type: float
+    default: 180
+notes:
+  - Needs the kubernetes package beside the interpreter.
+author: Groundwork
+"""
+
+EXAMPLES = """
+- name: Prove the GPUs
+  kubernetes_gpu_verify:
+    nodes:
+      n2: [GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1]
+  register: __gpu_device_plugin_proof
+  vars:
+    ansible_python_interpreter: "{{ site_venv }}/bin/python"
+"""
+
+RETURN = """
+checks:
+  description:
+    - C(kubernetes_gpu.allocatable_equals_nvml), C(kubernetes_gpu.all_gpus_could_be_proved),
+      C(kubernetes_gpu.pods_see_their_gpu) and C(kubernetes_gpu.one_more_waits).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {name: kubernetes_gpu.one_more_waits, status: ok, observed: "n2: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+      wanted: stays Pending with the scheduler's reason, remedy: ""}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.groundwork.kubernetes.cluster import PROGRAM, Client
+from ansible.module_utils.groundwork.kubernetes.gpus import Wanted, verify
+from ansible.module_utils.groundwork.module import finish
+from ansible.module_utils.groundwork.waiting import Waiter
+
+
+def main() -> None:
+    """Prove and exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "nodes": {"type": "dict", "required": True},
+            "with_pods": {"type": "bool", "default": True},
+            "image": {"type": "str", "default": "docker.io/groundwork/verify:1"},
+            "resource": {"type": "str", "default": "nvidia.com/gpu"},
+            "runtime_class": {"type": "str", "default": ""},
+            "namespace": {"type": "str", "default": "groundwork-verify"},
+            "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
+            "timeout_seconds": {"type": "float", "default": 180.0},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    names = ("nodes", "image", "resource", "runtime_class", "namespace")
+
+    def work() -> dict[str, object]:
+        cluster = Client(given["kubeconfig"], PROGRAM)
+        with_pods = given["with_pods"] and not module.check_mode
+        wanted = Wanted(**{name: given[name] for name in names})
+        checks = verify(cluster, wanted, Waiter(given["timeout_seconds"]), with_pods)
+        return {"checks": [check.to_dict() for check in checks]}
+
+    finish(module, work)
+
+
+if __name__ == "__main__":
+    main()

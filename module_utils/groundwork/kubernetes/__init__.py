@@ -1,0 +1,1 @@
+"""Proofs on a Kubernetes cluster, by pods of our own."""

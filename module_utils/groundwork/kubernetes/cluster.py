@@ -1,0 +1,144 @@
+"""The API server. The only file that imports Kubernetes' Python client; objects are plain dictionaries, as in YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from ansible.module_utils.groundwork.errors import GroundworkError
+
+try:
+    import kubernetes
+    import kubernetes.stream
+    import urllib3
+except ImportError:
+    kubernetes = None
+
+Object = dict[str, Any]
+NOT_FOUND, CONFLICT = 404, 409
+REQUEST_SECONDS = 30
+PROGRAM = ("python3", "/opt/verify/verify.py")
+"""The program of the verify image (images/verify)."""
+
+
+class KubernetesError(GroundworkError):
+    """The API server refused, with the HTTP status it gave; 0 means that it did not answer."""
+
+    def __init__(self, message: str, remedy: str, status: int) -> None:
+        super().__init__(message, remedy)
+        self.status = status
+
+
+class Cluster(Protocol):
+    """What proofs need of a cluster; tests have one of their own."""
+
+    def get(self, path: str, **query: str) -> Object:
+        """The object, or list, at a path of the API."""
+
+    def create(self, path: str, body: Object) -> Object:
+        """The object as the server made it in the collection at `path`."""
+
+    def delete(self, path: str) -> None:
+        """Ask for the object's end; one that is not there is fine."""
+
+    def ask(self, namespace: str, pod: str, words: Sequence[str], seconds: float) -> Object:
+        """What the verify image's program answers in a running pod; {"error": …} where it does not."""
+
+
+class Client:
+    """A cluster by its kubeconfig. Raises KubernetesError for whatever the server refuses."""
+
+    def __init__(self, kubeconfig: str, program: Sequence[str]) -> None:
+        """Read the kubeconfig.
+
+        program  the command line of the verify image's program, its words apart
+
+        Raises GroundworkError when the client's package or the file is missing.
+        """
+        if kubernetes is None:
+            raise GroundworkError(
+                "This Python has no kubernetes client",
+                "Run the module by the interpreter in site_venv; role host_base puts the package there.",
+            )
+        try:
+            self._api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
+        except kubernetes.config.ConfigException as error:
+            raise GroundworkError(f"No cluster by {kubeconfig}: {error}", "Run on the admin host, as root.") from None
+        self._program = tuple(program)
+
+    def get(self, path: str, **query: str) -> Object:
+        """See Cluster."""
+        return self._call("GET", path, query=query)
+
+    def create(self, path: str, body: Object) -> Object:
+        """See Cluster."""
+        return self._call("POST", path, body=body)
+
+    def delete(self, path: str) -> None:
+        """See Cluster."""
+        try:
+            self._call("DELETE", path, query={"propagationPolicy": "Background"})
+        except KubernetesError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    def ask(self, namespace: str, pod: str, words: Sequence[str], seconds: float) -> Object:
+        """See Cluster."""
+        try:
+            stream = kubernetes.stream.stream(
+                kubernetes.client.CoreV1Api(self._api).connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                command=[*self._program, *words],
+                stdout=True,
+                stderr=True,
+                _preload_content=False,
+                _request_timeout=seconds,
+            )
+        except kubernetes.client.ApiException as error:
+            return {"error": f"exec in {pod}: {error.reason}"}
+        stream.run_forever(timeout=seconds)
+        stdout, stderr = stream.read_stdout(timeout=0), stream.read_stderr(timeout=0)
+        stream.close()
+        return answer(stdout, stderr)
+
+    def _call(
+        self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None
+    ) -> Object:
+        try:
+            found: Object = self._api.call_api(
+                path,
+                method,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                body=body,
+                response_type="object",
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _request_timeout=REQUEST_SECONDS,
+            )
+            return found
+        except kubernetes.client.ApiException as error:
+            raise _refusal(f"{method} {path}", error.status or 0, error.body or error.reason) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise _refusal(f"{method} {path}", 0, str(error)) from None
+
+
+def answer(stdout: str, stderr: str) -> Object:
+    """The program's answer, the last line of its standard output."""
+    lines = stdout.strip().splitlines()
+    try:
+        found: Object = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        return {"error": stderr.strip() or stdout.strip() or "no answer"}
+    return found
+
+
+def _refusal(request: str, status: int, body: str) -> KubernetesError:
+    try:
+        said = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        said = body
+    remedy = "See that the API server runs: `microk8s status`." if status == 0 else "See the message."
+    return KubernetesError(f"Kubernetes, {request}: {said}", remedy, status)

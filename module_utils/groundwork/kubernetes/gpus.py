@@ -1,0 +1,258 @@
+"""GPUs as Kubernetes sees them, proved: what is allocatable equals what NVML sees, and pods get it, each its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible.module_utils.groundwork.check import Check, failed, judge, ok, skipped
+from ansible.module_utils.groundwork.kubernetes import proof
+from ansible.module_utils.groundwork.kubernetes.cluster import Cluster, Object
+from ansible.module_utils.groundwork.kubernetes.proof import PodState
+from ansible.module_utils.groundwork.waiting import Waiter
+
+ANSWER_SECONDS = 30.0
+FINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+RESTART_PLUGIN = (
+    "See the device plugin's log on that node; after a change of GPUs or MIG devices, and after an Xid, it must be "
+    "restarted: `kubectl rollout restart daemonset -n NAMESPACE NAME`."
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to prove: the UUIDs that NVML tells, by node, and how."""
+
+    nodes: Mapping[str, Sequence[str]]
+    image: str
+    resource: str = "nvidia.com/gpu"
+    namespace: str = "groundwork-verify"
+    runtime_class: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node's GPUs. `users` are the pods, namespace/name, that hold some, with how many each."""
+
+    name: str
+    capacity: int
+    allocatable: int
+    users: Mapping[str, int]
+
+    @property
+    def used(self) -> int:
+        """GPUs that pods hold."""
+        return sum(self.users.values())
+
+    @property
+    def free(self) -> int:
+        """GPUs that a pod could have now."""
+        return max(0, self.allocatable - self.used)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a pod of ours saw: UUIDs, or the problem."""
+
+    pod: PodState
+    uuids: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def verify(cluster: Cluster, wanted: Wanted, waiter: Waiter, with_pods: bool) -> list[Check]:
+    """All checks; those that need pods are skipped without them.
+
+    Raises GroundworkError when the API server, or the namespace for the proof, fails.
+    """
+    nodes = observe(cluster, wanted)
+    checks = [allocatable_equals_nvml(nodes, wanted), gpus_in_use(nodes)]
+    if not with_pods:
+        reason = "only what is there was looked at"
+        return [
+            *checks,
+            *(skipped(f"kubernetes_gpu.{name}", reason) for name in ("pods_see_their_gpu", "one_more_waits")),
+        ]
+    with proof.namespace(cluster, wanted.namespace, waiter):
+        return [*checks, *_prove(cluster, wanted, waiter)]
+
+
+def observe(cluster: Cluster, wanted: Wanted) -> list[Node]:
+    """The GPUs of the wanted nodes, and who holds them, without pods of our own."""
+    pods = cluster.get("/api/v1/pods", fieldSelector=FINISHED)["items"]
+    others = [pod for pod in pods if pod["metadata"]["namespace"] != wanted.namespace]
+    found = {node["metadata"]["name"]: node for node in cluster.get("/api/v1/nodes")["items"]}
+    return [_node(name, found.get(name, {}), others, wanted.resource) for name in sorted(wanted.nodes)]
+
+
+def requested(pod: Object, resource: str) -> int:
+    """What a pod holds of an extended resource: its containers together, or the hungriest of its init containers.
+
+    Init containers that stay (restartPolicy Always) count like containers.
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+    """
+    spec = pod["spec"]
+    first = spec.get("initContainers", ())
+    staying = [container for container in first if container.get("restartPolicy") == "Always"]
+    passing = [container for container in first if container.get("restartPolicy") != "Always"]
+    together = sum(_limit(container, resource) for container in [*spec["containers"], *staying])
+    return max([together, *(_limit(container, resource) for container in passing)])
+
+
+def allocatable_equals_nvml(nodes: Iterable[Node], wanted: Wanted) -> Check:
+    """Per node, as many allocatable as NVML sees. Capacity is no measure: it counts unhealthy GPUs too."""
+    found: list[str] = []
+    faults: list[str] = []
+    for node in nodes:
+        seen = len(wanted.nodes[node.name])
+        text = f"{node.name}: {node.allocatable} allocatable of {node.capacity}, NVML sees {seen}"
+        (found if node.allocatable == seen else faults).append(text)
+    return judge(
+        "kubernetes_gpu.allocatable_equals_nvml",
+        not faults,
+        "; ".join(faults or found),
+        "as many as NVML sees, on every node",
+        RESTART_PLUGIN,
+    )
+
+
+def gpus_in_use(nodes: Iterable[Node]) -> Check:
+    """GPUs that others hold are named, never waited for."""
+    busy = [f"{node.name}: {count} by {pod}" for node in nodes for pod, count in sorted(node.users.items())]
+    name = "kubernetes_gpu.all_gpus_could_be_proved"
+    return skipped(name, f"in use, so not proved: {', '.join(busy)}") if busy else ok(name, "no GPU is in use")
+
+
+def _prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
+    """A pod for every free GPU, all at once, then one more on each node."""
+    nodes = observe(cluster, wanted)
+    names = [(node.name, f"gpu-{node.name}-{number}") for node in nodes for number in range(node.free)]
+    for node, name in names:
+        _create(cluster, wanted, node, name)
+    pods = _wait(cluster, wanted, waiter, len(names))
+    sights = [_look(cluster, wanted, pod) for pod in pods]
+    return [pods_see_their_gpu(sights, observe(cluster, wanted), wanted), _one_more(cluster, wanted, waiter, nodes)]
+
+
+def _create(cluster: Cluster, wanted: Wanted, node: str, name: str) -> None:
+    body = proof.pod(name, node, wanted.image, ["sleep"], {wanted.resource: "1"})
+    if wanted.runtime_class:
+        body["spec"]["runtimeClassName"] = wanted.runtime_class
+    cluster.create(f"/api/v1/namespaces/{wanted.namespace}/pods", body)
+
+
+def _wait(cluster: Cluster, wanted: Wanted, waiter: Waiter, count: int) -> list[PodState]:
+    """Until all pods run, or cannot: a GPU that somebody took meanwhile is not waited for."""
+
+    def done(pods: list[PodState]) -> bool:
+        waiting = [pod for pod in pods if not pod.settled]
+        if len(pods) < count or not all(pod.unschedulable for pod in waiting):
+            return False
+        return not waiting or not _has_room(cluster, wanted, pods, {pod.node for pod in waiting})
+
+    return waiter.until(lambda: proof.states(cluster, wanted.namespace), done)[0]
+
+
+def _has_room(cluster: Cluster, wanted: Wanted, pods: Iterable[PodState], names: set[str]) -> bool:
+    """Whether the scheduler has yet to find a free GPU on one of the nodes."""
+    ours = Counter(pod.node for pod in pods if pod.ready)
+    return any(node.free > ours[node.name] for node in observe(cluster, wanted) if node.name in names)
+
+
+def _look(cluster: Cluster, wanted: Wanted, pod: PodState) -> Sight:
+    if not pod.ready:
+        return Sight(pod, problem=pod.problem or f"{pod.phase} after the time given")
+    answer = cluster.ask(wanted.namespace, pod.name, ["gpus"], ANSWER_SECONDS)
+    if "gpus" not in answer:
+        return Sight(pod, problem=str(answer.get("error", answer)))
+    return Sight(pod, tuple(gpu["uuid"] for gpu in answer["gpus"]))
+
+
+def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: Wanted) -> Check:
+    """Each pod exactly one GPU, no two the same, all of them NVML's; with the GPUs in use they make up the node.
+
+    nodes  as they are after the pods ran: what others took meanwhile is not missing
+    """
+    by_node = {node.name: node for node in nodes}
+    faults = [fault for name in by_node for fault in _faults(by_node[name], sights, wanted.nodes[name])]
+    found = Counter(sight.pod.node for sight in sights if sight.uuids)
+    return judge(
+        "kubernetes_gpu.pods_see_their_gpu",
+        not faults,
+        "; ".join(faults) or ", ".join(f"{node}: {count} pods, {count} GPUs" for node, count in sorted(found.items())),
+        "a pod for each free GPU, each seeing one of its own, together those that NVML lists",
+        "A pod that does not run says why; one that sees none, or others' GPUs, has no CDI: see the device plugin's "
+        "deviceListStrategy and `microk8s ctr` versions; role container_toolkit sets up the runtime.",
+    )
+
+
+def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[str]:
+    """What is wrong on one node; empty where all is well."""
+    ours = [sight for sight in sights if sight.pod.node == node.name]
+    ran = [sight for sight in ours if sight.problem is None]
+    full = len(ran) + node.used >= node.allocatable  # then a pod that found no place is nobody's fault
+    seen = Counter(uuid for sight in ran for uuid in sight.uuids)
+    missing = sorted(set(listed) - set(seen))
+    faults = [
+        f"{sight.pod.name}: {sight.problem}"
+        for sight in ours
+        if sight.problem and not (full and sight.pod.unschedulable)
+    ]
+    faults += [f"{sight.pod.name} sees {len(sight.uuids)} GPUs" for sight in ran if len(sight.uuids) != 1]
+    faults += [f"{uuid} is seen by {count} pods of {node.name}" for uuid, count in sorted(seen.items()) if count > 1]
+    faults += [f"{uuid}, seen on {node.name}, is none of NVML's list" for uuid in sorted(set(seen) - set(listed))]
+    if len(missing) > node.used and not faults:
+        faults.append(f"{node.name}: no pod got {', '.join(missing)}")
+    return faults
+
+
+def _one_more(cluster: Cluster, wanted: Wanted, waiter: Waiter, nodes: Iterable[Node]) -> Check:
+    """One pod more than there are GPUs stays Pending, and the scheduler says why."""
+    names = {f"one-more-{node.name}" for node in nodes if node.allocatable}
+    for node in nodes:
+        if node.allocatable:
+            _create(cluster, wanted, node.name, f"one-more-{node.name}")
+
+    def judged(pods: list[PodState]) -> bool:
+        return len(pods) == len(names) and all(pod.unschedulable or pod.settled for pod in pods)
+
+    def more() -> list[PodState]:
+        return [pod for pod in proof.states(cluster, wanted.namespace) if pod.name in names]
+
+    pods, in_time = waiter.until(more, judged)
+    return one_more_waits(pods, in_time)
+
+
+def one_more_waits(pods: Sequence[PodState], in_time: bool) -> Check:
+    """Judge the pods that are one too many."""
+    name = "kubernetes_gpu.one_more_waits"
+    if not pods:
+        return skipped(name, "no node has an allocatable GPU")
+    wrong = [f"{pod.name} is {pod.phase}" for pod in pods if not pod.unschedulable]
+    wanted = "stays Pending with the scheduler's reason"
+    if not wrong and in_time:
+        return ok(name, "; ".join(sorted({f"{pod.node}: {pod.problem}" for pod in pods})), wanted)
+    return failed(
+        name,
+        "; ".join(wrong) or "the scheduler said nothing",
+        wanted,
+        "If somebody released a GPU meanwhile, run again. Else the node offers more than it has: see its allocatable "
+        "and the device plugin's sharing.",
+    )
+
+
+def _node(name: str, found: Object, pods: Iterable[Object], resource: str) -> Node:
+    status = found.get("status", {})
+    here = [pod for pod in pods if pod["spec"].get("nodeName") == name]
+    holders = {f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": requested(pod, resource) for pod in here}
+    return Node(
+        name=name,
+        capacity=int(status.get("capacity", {}).get(resource, 0)),
+        allocatable=int(status.get("allocatable", {}).get(resource, 0)),
+        users={pod: count for pod, count in holders.items() if count},
+    )
+
+
+def _limit(container: Object, resource: str) -> int:
+    """Requests of extended resources equal their limits; naming the limit alone is enough."""
+    return int(container.get("resources", {}).get("limits", {}).get(resource, 0))

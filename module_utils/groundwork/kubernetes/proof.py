@@ -1,0 +1,226 @@
+"""What proofs share: a namespace that is gone afterwards whatever happens, and pods that anybody may run.
+
+The pods meet the Pod Security Standard "restricted" (https://kubernetes.io/docs/concepts/security/pod-security-standards/),
+and give way to everybody: their PriorityClass is the lowest there is and never preempts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.kubernetes.cluster import CONFLICT, NOT_FOUND, Cluster, KubernetesError, Object
+from ansible.module_utils.groundwork.waiting import Waiter
+
+LABELS = {"app.kubernetes.io/managed-by": "groundwork", "app.kubernetes.io/part-of": "groundwork-verify"}
+PRIORITY_CLASS = "groundwork-verify"
+PRIORITY_CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
+LOWEST_PRIORITY = -(2**31)
+USER = 65532
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class PodState:
+    """Where a pod stands. `problem` says what is in its way, None if nothing is known."""
+
+    name: str
+    node: str
+    phase: str
+    ready: bool = False
+    address: str | None = None
+    unschedulable: bool = False
+    problem: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether waiting changes nothing that a proof needs."""
+        return self.ready or self.phase in ("Failed", "Succeeded")
+
+
+def pod(name: str, node: str, image: str, words: Sequence[str], limits: Mapping[str, str] | None = None) -> Object:
+    """A pod of the verify image on one node, chosen by affinity: `nodeName` would pass by the scheduler and its counting."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {**LABELS, "groundwork/node": node}},
+        "spec": {
+            "affinity": _only_on(node),
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+            "priorityClassName": PRIORITY_CLASS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(image, words, limits or {})],
+        },
+    }
+
+
+def state(found: Object) -> PodState:
+    """Where a pod stands, out of its object."""
+    status = found.get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    scheduled = conditions.get("PodScheduled", {})
+    unschedulable = scheduled.get("status") == "False"
+    return PodState(
+        name=found["metadata"]["name"],
+        node=found["metadata"]["labels"]["groundwork/node"],
+        phase=status.get("phase", "Pending"),
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        address=status.get("podIP"),
+        unschedulable=unschedulable,
+        problem=scheduled.get("message") if unschedulable else _problem(status),
+    )
+
+
+def states(cluster: Cluster, namespace: str) -> list[PodState]:
+    """Where our pods stand, by name."""
+    found = cluster.get(f"/api/v1/namespaces/{namespace}/pods")
+    return sorted(map(state, found["items"]), key=lambda pod: pod.name)
+
+
+@contextlib.contextmanager
+def namespace(cluster: Cluster, name: str, waiter: Waiter) -> Iterator[None]:
+    """An empty namespace for a proof. Leftovers of an earlier run go first; it goes at the end, also when interrupted.
+
+    Raises GroundworkError when a namespace of that name is not ours, or does not end or begin in time.
+    """
+    _remove(cluster, name, waiter)
+    with _interruptible():
+        try:
+            _make(cluster, name, waiter)
+            yield
+        finally:
+            _remove(cluster, name, waiter)
+
+
+def _make(cluster: Cluster, name: str, waiter: Waiter) -> None:
+    labels = {**LABELS, "pod-security.kubernetes.io/enforce": "restricted"}
+    with contextlib.suppress(_Exists):
+        _create(cluster, PRIORITY_CLASSES, _priority_class())
+    cluster.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    waiter.need(  # pods are refused before a controller has made it
+        lambda: _exists(cluster, f"/api/v1/namespaces/{name}/serviceaccounts/default"),
+        bool,
+        lambda _: GroundworkError(
+            f"Namespace {name} has no service account", "See that the controller manager runs: `microk8s status`."
+        ),
+    )
+
+
+def _remove(cluster: Cluster, name: str, waiter: Waiter) -> None:
+    path = f"/api/v1/namespaces/{name}"
+    try:
+        labels = cluster.get(path)["metadata"].get("labels", {})
+    except KubernetesError as error:
+        if error.status != NOT_FOUND:
+            raise
+    else:
+        if labels.get("app.kubernetes.io/managed-by") != "groundwork":
+            raise GroundworkError(f"Namespace {name} is not Groundwork's", "Choose another name for the proof.")
+        cluster.delete(path)
+        waiter.need(
+            lambda: _exists(cluster, path),
+            lambda there: not there,
+            lambda _: GroundworkError(
+                f"Namespace {name} does not end",
+                f"See `kubectl get namespace {name} -o yaml` for what holds it, and `kubectl get apiservices`.",
+            ),
+        )
+    cluster.delete(f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}")
+
+
+class _Exists(Exception):
+    """It is there already."""
+
+
+def _create(cluster: Cluster, path: str, body: Object) -> None:
+    try:
+        cluster.create(path, body)
+    except KubernetesError as error:
+        raise (_Exists() if error.status == CONFLICT else error) from None
+
+
+def _exists(cluster: Cluster, path: str) -> bool:
+    try:
+        cluster.get(path)
+    except KubernetesError as error:
+        if error.status == NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let signals that end the module raise, so that the namespace still goes."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)  # a second Control-C must not stop the cleaning
+        raise GroundworkError(f"Interrupted by {signal.Signals(number).name}", "Run again when it suits.")
+
+    before = {ending: signal.signal(ending, stop) for ending in ENDING}
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+
+
+def _only_on(node: str) -> Object:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
+def _container(image: str, words: Sequence[str], limits: Mapping[str, str]) -> Object:
+    return {
+        "name": "verify",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(words),
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "64Mi", **limits},
+            "limits": {"memory": "256Mi", **limits},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _priority_class() -> Object:
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": PRIORITY_CLASS, "labels": LABELS},
+        "value": LOWEST_PRIORITY,
+        "preemptionPolicy": "Never",
+        "description": "Groundwork's proofs; gone when they end.",
+    }
+
+
+def _problem(status: Object) -> str | None:
+    """Why a pod that is on its node does not run, or failed: the kubelet's words, or the container's."""
+    if status.get("message") or status.get("reason"):
+        return ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    for container in status.get("containerStatuses", ()):
+        for kind in ("waiting", "terminated"):
+            found = container.get("state", {}).get(kind, {})
+            if found.get("message") or found.get("reason"):
+                return ": ".join(filter(None, (found.get("reason"), found.get("message"))))
+    return None

@@ -130,7 +130,7 @@ def sleep() -> dict[str, Any]:
 
 
 def end(_signal: int, _frame: object) -> None:
-    """End at once and well: a container's PID 1 ignores SIGTERM unless it handles it, and is killed 30 seconds later."""
+    """End at once and well: PID 1 of a container ignores SIGTERM unless it handles it, until it is killed."""
     os._exit(0)
 
 

@@ -15,7 +15,7 @@ options:
     type: dict
     required: true
   addresses:
-    description: What each host is reached by.
+    description: What each host is reached by; empty means its own name.
     type: dict
     required: true
   chosen:
@@ -63,7 +63,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     own = {name: tuple(hosts) for name, hosts in module.params["groups"].items() if name not in ("all", "ungrouped")}
-    inventory = Inventory(own, module.params["addresses"], tuple(module.params["chosen"]))
+    addresses = {host: address or host for host, address in module.params["addresses"].items()}
+    inventory = Inventory(own, addresses, tuple(module.params["chosen"]))
     finish(module, lambda: {"checks": [verdict.to_dict() for verdict in check(inventory)]})
 
 

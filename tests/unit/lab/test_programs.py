@@ -52,8 +52,8 @@ def fake_go(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'for word; do [ "$before" = -o ] && touch "$word/runc" "$word/tool"; before=$word; done; exit 0\n'
     )
     command.chmod(0o755)
-    monkeypatch.setattr(golang, "toolchain", lambda version: Go(command))
-    monkeypatch.setattr(programs, "load", lambda name: _program())
+    monkeypatch.setattr(golang, "toolchain", lambda _: Go(command))
+    monkeypatch.setattr(programs, "load", lambda _: _program())
     monkeypatch.setattr(programs, "all_names", lambda: ["runc"])
     (cache / "recipes/runc").mkdir(parents=True)
     monkeypatch.setattr(programs, "RECIPES", cache / "recipes")
@@ -94,7 +94,8 @@ def test_key_changes_with_everything_that_goes_in(old: str, new: str) -> None:
     assert _program(**{old: new}).key() != _program().key()
 
 
-def test_key_changes_with_the_sources(fake_go: Path) -> None:
+@pytest.mark.usefixtures("fake_go")
+def test_key_changes_with_the_sources() -> None:
     before = _program().key()
     (_program().folder / "main.go").write_text("package main\n")
     assert _program().key() != before
@@ -135,7 +136,7 @@ def test_build_names_files_after_outputs_and_a_second_build_does_nothing(fake_go
 
 def test_a_failed_build_leaves_nothing_that_looks_built_and_names_the_log_and_its_last_lines(fake_go: Path) -> None:
     fake_go.write_text('#!/bin/sh\n[ "$1" = list ] || { echo "undefined: x"; exit 1; }\n')
-    with pytest.raises(LabError, match="runc v1.36.4-rc.1 could not be built:\n(?s:.*)undefined: x") as caught:
+    with pytest.raises(LabError, match=r"runc v1\.36\.4-rc\.1 could not be built:\n(?s:.*)undefined: x") as caught:
         programs.build()
     assert "programs/logs/runc/build.log" in caught.value.remedy
     assert not programs.directory("runc").exists()
@@ -143,11 +144,12 @@ def test_a_failed_build_leaves_nothing_that_looks_built_and_names_the_log_and_it
 
 def test_a_failed_download_says_so(fake_go: Path) -> None:
     fake_go.write_text("#!/bin/sh\necho 403 Forbidden\nexit 1\n")
-    with pytest.raises(LabError, match="could not be downloaded:\n(?s:.*)403 Forbidden"):
+    with pytest.raises(LabError, match=r"could not be downloaded:\n(?s:.*)403 Forbidden"):
         programs.build()
 
 
-def test_the_build_cache_is_dropped(fake_go: Path) -> None:
+@pytest.mark.usefixtures("fake_go")
+def test_the_build_cache_is_dropped() -> None:
     programs.build()
     assert not golang.BUILD.exists()
 

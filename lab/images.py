@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +97,8 @@ def _fill(images: list[Image], storage: Path) -> None:
 
 
 def _build(image: Image, layout: Path) -> None:
-    with _workplace() as work:
+    with tempfile.TemporaryDirectory(prefix=f".{image.name}.", dir=layout.parent) as name:
+        work = Path(name)
         context = work / "context"
         _collect(image, context)
         if image.base:
@@ -128,13 +127,6 @@ def _collect(image: Image, context: Path) -> None:
         run(["gcc", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-o", source.with_suffix(""), source])
     if image.wheel:
         shutil.copy(wheels.find(image.wheel), context)
-
-
-@contextmanager
-def _workplace() -> Iterator[Path]:
-    BUILT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=BUILT) as work:
-        yield Path(work)
 
 
 def _buildah(work: Path, *arguments: str) -> None:

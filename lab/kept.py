@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def keep(directory: Path, title: str, make: Callable[[Path], object], *inputs: o
     with paths.locked(f"{directory.parent.name}-{directory.name}"):
         if is_current(directory, wanted):
             return False
+        remove_remains(directory)
         with step(title), paths.replacing(directory) as new:
             make(new)
             (new / STAMP).write_text(wanted)
@@ -39,6 +41,12 @@ def is_current(directory: Path, wanted: str) -> bool:
     """Tell whether a directory was made from inputs of this key."""
     stamp = directory / STAMP
     return stamp.is_file() and stamp.read_text() == wanted
+
+
+def remove_remains(directory: Path) -> None:
+    """Remove what builds of a directory left beside it when they were killed; only for who holds its lock."""
+    for remains in directory.parent.glob(f".{directory.name}.*"):
+        shutil.rmtree(remains)
 
 
 def _parts(item: object) -> Iterator[bytes]:

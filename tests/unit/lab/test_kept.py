@@ -43,6 +43,12 @@ def test_a_failed_build_leaves_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["part"]
 
 
+def test_the_next_build_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    (tmp_path / ".part.abcd/half").mkdir(parents=True)
+    kept.keep(tmp_path / "part", "Build", lambda new: (new / "file").write_text("one"), "input")
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["part"]
+
+
 def test_a_key_tells_apart_what_differs(tmp_path: Path) -> None:
     def tree(name: str, *files: tuple[str, str]) -> Path:
         for path, text in files:

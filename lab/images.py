@@ -102,17 +102,17 @@ def _build(image: Image, layout: Path) -> None:
         context = work / "context"
         _collect(image, context)
         if image.base:
-            base = load(image.base)
-            _alone(
-                "skopeo",
-                "copy",
-                f"oci:{base.layout}",
-                f"containers-storage:[overlay@{work}/storage+{work}/run]{base.reference}",
-            )
+            _lend(load(image.base), work)
         # no times of this build, so that the same content has the same digest
         options = ["--pull-never", "--timestamp=0", "--format=oci", "--layers=false", f"--tag={image.reference}"]
         _buildah(work, "bud", "--isolation=chroot", *options, str(context))
         _buildah(work, "push", image.reference, f"oci:{layout}")
+
+
+def _lend(base: Image, work: Path) -> None:
+    """Put a built image into the storage of a build, under its own name."""
+    storage = f"containers-storage:[overlay@{work}/storage+{work}/run]{base.reference}"
+    _alone("skopeo", "copy", f"oci:{base.layout}", storage)
 
 
 def _collect(image: Image, context: Path) -> None:

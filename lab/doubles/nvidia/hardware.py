@@ -1,11 +1,11 @@
 """The GPUs that are plugged into a lab host, and what happens to them.
 
-One INI file a host, `etc/nvidia/double.ini`, is the hardware: the NVML double reads and writes it (library/state.c has the
-fields), a fault is a key in it. Beside it `etc/nvidia/sys/` holds the GPUs' PCI functions, which a host shows from its first
-boot, driver or not. Everything else (device nodes, /proc/driver) comes with the kernel module and goes with it.
+One INI file a host, `etc/nvidia/double.ini`, is the hardware: the NVML double reads and writes it (library/state.c has
+the fields), a fault is a key in it. Beside it `etc/nvidia/sys/` holds the GPUs' PCI functions, which a host shows from
+its first boot, driver or not. All else (device nodes, /proc/driver) comes with the kernel module and goes with it.
 
-The file is rewritten in place under a lock, never renamed: on the host and in every pod it is a bind mount or a hard link
-of this very inode.
+The file is rewritten in place under a lock, never renamed: on the host and in every pod it is a bind mount or a hard
+link of this very inode.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from lab.errors import LabError
 
 STATE = Path("nvidia/double.ini")
 FUNCTIONS = Path("nvidia/sys/bus/pci/devices")
+NO_FAULT = {"model", "product", "uuid", "serial", "pci", "minor", "numa"}  # what a GPU is
+NO_FAULT |= {"mig", "mig_pending", "persistence", "power_limit_w"}  # how it was set
 MAX_GPUS = 16  # MAX_GPU of library/double.h
 MAX_PROCESSES = 32
 MAX_EVENTS = 64
@@ -104,7 +106,7 @@ def xid(etc: Path, gpu: int, number: int) -> None:
 
 
 def put(etc: Path, gpu: int, **values: str | int) -> None:
-    """Set fields of a GPU (library/state.c): temperature=91, ecc_uncorrected=4, links_down="3,7", fail="nvmlDeviceGetPowerUsage:999"."""
+    """Set fields of a GPU (library/state.c), such as temperature=91, links_down="3,7", fail="nvmlDeviceGetName:999"."""
     with change(etc) as ini:
         section = _section(ini, gpu)
         section.update({key: str(value) for key, value in values.items()})
@@ -133,14 +135,13 @@ def vacate(etc: Path, gpu: int) -> None:
 
 def clear(etc: Path) -> None:
     """Every fault is gone: the hardware is as new. Processes and MIG stay; events are history and stay too."""
-    keep = {"model", "uuid", "serial", "pci", "minor", "numa", "mig", "mig_pending", "persistence", "power_limit_w"}
     if not (etc / STATE).exists():
         return
     with change(etc) as ini:
         for key in ("fault", "fail", "cuda_fault"):
             ini.remove_option("host", key)
         for name in _gpus(ini):
-            for key in set(ini[name]) - keep:
+            for key in set(ini[name]) - NO_FAULT:
                 ini.remove_option(name, key)
 
 
@@ -184,6 +185,7 @@ def _section(ini: configparser.ConfigParser, gpu: int) -> configparser.SectionPr
 def _gpu(host: str, model: str, index: int) -> dict[str, str]:
     return {
         "model": model,
+        "product": MODELS[model].name,
         "uuid": f"GPU-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{host}/{index}')}",
         "serial": f"165352{uuid.uuid5(uuid.NAMESPACE_DNS, host).int % 10**5:05d}{index:02d}",
         "pci": f"0000{_address(index).upper()}",

@@ -59,7 +59,7 @@ struct proc {
 };
 struct gpu {
     int used;
-    char model[32], uuid[48], serial[32], pci[24];
+    char model[32], product[48], uuid[48], serial[32], pci[24];
     int minor, numa, temperature, power_w, power_limit_w, util, mem_util, mem_used_mib, fan, pstate, persistence;
     int ecc, ecc_corrected, ecc_uncorrected, ecc_corrected_total, ecc_uncorrected_total;
     int remap_corrected, remap_uncorrected, remap_pending, remap_failed;

@@ -8,9 +8,10 @@ module: kubernetes_gpu_verify
 short_description: Prove that Kubernetes gives pods the GPUs that NVML sees
 description:
   - Compares each node's allocatable GPUs with what NVML sees on its host.
-  - Runs a pod for every free GPU, all at once; each must see exactly one, all different, together NVML's list. One pod
-    more must wait, and the scheduler must say why.
-  - GPUs in use are reported as in use and never waited for. The pods have the lowest priority and give way to everybody.
+  - Runs a pod for every free GPU, all at once. Each must see exactly one, all different, together NVML's list.
+  - One pod more must wait, and the scheduler must say why.
+  - GPUs in use are reported as in use and never waited for.
+  - The pods have the lowest priority and give way to everybody.
   - The pods' namespace goes at the end, also after a failure or an interruption; leftovers go first.
   - Returns checks and does not fail because of them. Never counts as a change.
 options:
@@ -70,7 +71,8 @@ checks:
   type: list
   elements: dict
   sample:
-    - {name: kubernetes_gpu.one_more_waits, status: ok, observed: "n2: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+    - {name: kubernetes_gpu.one_more_waits, status: ok,
+      observed: "n2: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
       wanted: stays Pending with the scheduler's reason, remedy: ""}
 """
 

@@ -7,14 +7,15 @@ DOCUMENTATION = """
 module: microk8s_info
 short_description: What MicroK8s is on this host, and how its cluster is
 description:
-  - Reads the snap, the node's part in the cluster, its Kubernetes nodes, C(microk8s status), and the days that certificates
-    have left.
+  - Reads the snap, the node's part in the cluster, its Kubernetes nodes, C(microk8s status), and the days that
+    certificates have left.
   - Believes what commands print, never their exit codes, which MicroK8s gives as 0 on workers and when stopped.
   - Never changes anything.
 options:
   gather:
     description:
-      - What to read beside the snap and the node's locks. C(status) takes seconds, and a minute when the datastore is away.
+      - What to read beside the snap and the node's locks.
+      - C(status) takes seconds, and a minute when the datastore is away.
     type: list
     elements: str
     choices: [certificates, nodes, status]
@@ -25,7 +26,7 @@ options:
     default: 90
 notes:
   - C(status) needs PyYAML beside the interpreter.
-  - On a worker C(nodes) holds its own node alone, and C(status) the message of a worker; ask a control plane for the rest.
+  - On a worker C(nodes) holds its own node alone, and C(status) a message; ask a control plane for the rest.
 author: Groundwork
 """
 
@@ -53,7 +54,8 @@ snap:
   description: The snap; null where there is none. C(channel) is null for a snap installed from a file without one.
   returned: always
   type: dict
-  sample: {version: v1.36.1, revision: "9001", channel: 1.36/stable, held: true, disabled: false, notes: [classic, held]}
+  sample: {version: v1.36.1, revision: "9001", channel: 1.36/stable, held: true, disabled: false,
+    notes: [classic, held]}
 running:
   description: Whether kubelite is active and nobody called C(microk8s stop).
   returned: always
@@ -82,8 +84,9 @@ node:
   description: This host's node; null where it is not there, or the API does not answer (then C(nodes_error) says why).
   returned: always
   type: dict
-  sample: {name: n1, ready: true, schedulable: true, role: control_plane, internal_ip: 10.77.0.11, kubelet_version: v1.36.1,
-    container_runtime: "containerd://2.2.3", reason: KubeletReady, message: kubelet is posting ready status}
+  sample: {name: n1, ready: true, schedulable: true, role: control_plane, internal_ip: 10.77.0.11,
+    kubelet_version: v1.36.1, container_runtime: "containerd://2.2.3", reason: KubeletReady,
+    message: kubelet is posting ready status}
 nodes:
   description: All nodes on a control plane, its own on a worker; like C(node).
   returned: always
@@ -95,7 +98,8 @@ nodes_error:
   type: str
 status:
   description:
-    - C(microk8s status); null where it was not gathered. C(running) there means that the API answers and some node is Ready.
+    - C(microk8s status); null where it was not gathered.
+    - C(running) there means that the API answers and that some node is Ready.
     - C(message) is the text of a node that is not running, or of a worker.
   returned: always
   type: dict

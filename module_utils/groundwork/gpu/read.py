@@ -32,9 +32,8 @@ NO_VALUE = 0xFFFFFFFFFFFFFFFF
 """NVML_VALUE_NOT_AVAILABLE in an unsigned 64-bit field."""
 COMPUTE_MODES = {0: "default", 2: "prohibited", 3: "exclusive_process"}
 """nvmlComputeMode_t; 1, exclusive to a thread, is gone since CUDA 8."""
-ARCHITECTURES = dict(
-    enumerate(("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"), 2)
-)
+NAMES = ("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell")
+ARCHITECTURES = dict(enumerate(NAMES, 2))
 """nvmlDeviceArchitecture_t."""
 
 

@@ -16,7 +16,7 @@ except ImportError:
     kubernetes = None
 
 Object = dict[str, Any]
-NOT_FOUND, CONFLICT = 404, 409
+NOT_FOUND = 404
 REQUEST_SECONDS = 30
 PROGRAM = ("python3", "/opt/verify/verify.py")
 """The program of the verify image (images/verify)."""

@@ -14,13 +14,15 @@ from types import FrameType
 from typing import NoReturn
 
 from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.kubernetes.cluster import CONFLICT, NOT_FOUND, Cluster, KubernetesError, Object
+from ansible.module_utils.groundwork.kubernetes.cluster import NOT_FOUND, Cluster, KubernetesError, Object
 from ansible.module_utils.groundwork.waiting import Waiter
 
 LABELS = {"app.kubernetes.io/managed-by": "groundwork", "app.kubernetes.io/part-of": "groundwork-verify"}
 PRIORITY_CLASS = "groundwork-verify"
 PRIORITY_CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 LOWEST_PRIORITY = -(2**31)
+NODE = "groundwork/node"
+"""The annotation that says which node a pod is to prove."""
 USER = 65532
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -44,11 +46,11 @@ class PodState:
 
 
 def pod(name: str, node: str, image: str, words: Sequence[str], limits: Mapping[str, str] | None = None) -> Object:
-    """A pod of the verify image on one node, chosen by affinity: `nodeName` would pass by the scheduler and its counting."""
+    """A pod of the verify image on one node, chosen by affinity: `nodeName` would pass by the scheduler."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {**LABELS, "groundwork/node": node}},
+        "metadata": {"name": name, "labels": dict(LABELS), "annotations": {NODE: node}},
         "spec": {
             "affinity": _only_on(node),
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
@@ -76,7 +78,7 @@ def state(found: Object) -> PodState:
     unschedulable = scheduled.get("status") == "False"
     return PodState(
         name=found["metadata"]["name"],
-        node=found["metadata"]["labels"]["groundwork/node"],
+        node=found["metadata"]["annotations"][NODE],
         phase=status.get("phase", "Pending"),
         ready=conditions.get("Ready", {}).get("status") == "True",
         address=status.get("podIP"),
@@ -108,8 +110,8 @@ def namespace(cluster: Cluster, name: str, waiter: Waiter) -> Iterator[None]:
 
 def _make(cluster: Cluster, name: str, waiter: Waiter) -> None:
     labels = {**LABELS, "pod-security.kubernetes.io/enforce": "restricted"}
-    with contextlib.suppress(_Exists):
-        _create(cluster, PRIORITY_CLASSES, _priority_class())
+    if not _exists(cluster, f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}"):
+        cluster.create(PRIORITY_CLASSES, _priority_class())
     cluster.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     waiter.need(  # pods are refused before a controller has made it
         lambda: _exists(cluster, f"/api/v1/namespaces/{name}/serviceaccounts/default"),
@@ -140,17 +142,6 @@ def _remove(cluster: Cluster, name: str, waiter: Waiter) -> None:
             ),
         )
     cluster.delete(f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}")
-
-
-class _Exists(Exception):
-    """It is there already."""
-
-
-def _create(cluster: Cluster, path: str, body: Object) -> None:
-    try:
-        cluster.create(path, body)
-    except KubernetesError as error:
-        raise (_Exists() if error.status == CONFLICT else error) from None
 
 
 def _exists(cluster: Cluster, path: str) -> bool:

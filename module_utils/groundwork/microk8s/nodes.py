@@ -1,7 +1,7 @@
 """Kubernetes nodes, as this host may see them: all of them on a member, its own on a worker.
 
 A worker is asked with the kubelet's own kubeconfig: the Node authorizer lets a kubelet read its node
-(https://kubernetes.io/docs/reference/access-authn-authz/node/), while `microk8s kubectl` refuses there with exit code 0.
+(https://kubernetes.io/docs/reference/access-authn-authz/node/); `microk8s kubectl` refuses there, with exit code 0.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The report on a site: JSON for machines, one page for people."""

@@ -1,0 +1,124 @@
+"""What a report holds, and its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.groundwork import check
+from ansible.module_utils.groundwork.check import STATUSES, Check, Status
+
+SCHEMA = 1
+"""Grows when a key changes its meaning or goes; new keys leave it as it is."""
+TIMES = ("generated_at", "elapsed_seconds")
+"""Keys that differ from run to run and are no news."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host: its verdicts, and the GPUs as nvidia_gpu_info returned them."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    system: str = ""
+    checks: tuple[Check, ...] = ()
+    gpus: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The most serious of its checks."""
+        return check.worst(self.checks)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A site at one moment. generated_at: ISO 8601. versions and endpoints: what and where, in words."""
+
+    cluster: str
+    generated_at: str
+    hosts: tuple[Host, ...]
+    elapsed_seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def checks(self) -> list[Check]:
+        """Those of all hosts."""
+        return [found for host in self.hosts for found in host.checks]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shape of report.json. `ok` is the one key that automation needs."""
+        status = check.worst(self.checks)
+        return {
+            "schema": SCHEMA,
+            "ok": status != "failed",
+            "status": status,
+            "cluster": self.cluster,
+            "generated_at": self.generated_at,
+            "elapsed_seconds": self.elapsed_seconds,
+            "counts": check.counts(self.checks),
+            "hosts": {host.name: _host(host) for host in self.hosts},
+            "versions": dict(self.versions),
+            "endpoints": dict(self.endpoints),
+        }
+
+
+def make(
+    cluster: str,
+    hosts: Mapping[str, Mapping[str, Any]],
+    generated_at: str,
+    elapsed_seconds: float | None = None,
+    versions: Mapping[str, str] | None = None,
+    endpoints: Mapping[str, str] | None = None,
+) -> Report:
+    """A report out of what roles registered.
+
+    hosts  by name: {groups, system, checks, gpus}, each of which may be left out
+
+    Raises GroundworkError for what is no check.
+    """
+    made = tuple(_make_host(name, found) for name, found in sorted(hosts.items()))
+    return Report(cluster, generated_at, made, elapsed_seconds, versions or {}, endpoints or {})
+
+
+def same_but_for_times(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two reports, as JSON, say the same."""
+    return _without_times(one) == _without_times(other)
+
+
+def by_severity(checks: Sequence[Check]) -> list[Check]:
+    """The serious first, else by name."""
+    return sorted(checks, key=lambda found: (-STATUSES.index(found.status), found.name))
+
+
+def _make_host(name: str, found: Mapping[str, Any]) -> Host:
+    checks = ({key: value for key, value in given.items() if key != "host"} for given in found.get("checks") or ())
+    return Host(
+        name=name,
+        groups=tuple(found.get("groups") or ()),
+        system=str(found.get("system") or ""),
+        checks=tuple(check.from_dict(given) for given in checks),
+        gpus=tuple(found.get("gpus") or ()),
+    )
+
+
+def _host(host: Host) -> dict[str, Any]:
+    return {
+        "status": host.status,
+        "groups": list(host.groups),
+        "system": host.system,
+        "checks": [found.to_dict() for found in host.checks],
+        "gpus": [dict(gpu) for gpu in host.gpus],
+    }
+
+
+def _without_times(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Neither times nor what GPUs measure from moment to moment."""
+    kept = {key: value for key, value in report.items() if key not in TIMES}
+    hosts = {name: {**host, "gpus": list(map(_identity, host["gpus"]))} for name, host in kept["hosts"].items()}
+    return {**kept, "hosts": hosts}
+
+
+def _identity(gpu: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: gpu.get(key) for key in ("index", "uuid", "name", "pci", "mig", "error")}

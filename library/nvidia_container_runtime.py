@@ -7,9 +7,10 @@ DOCUMENTATION = """
 module: nvidia_container_runtime
 short_description: Give containerd the runtime nvidia and CDI
 description:
-  - Runs C(nvidia-ctk runtime configure) on a copy of a configuration, and writes the configuration only where the copy differs.
-  - Reports a change as well where the configuration that containerd reads is older than its template, so that a run that was
-    interrupted before containerd's restart is finished by the next one.
+  - Runs C(nvidia-ctk runtime configure) on a copy of a configuration, and writes the configuration only where the copy
+    differs.
+  - Reports a change as well where the configuration that containerd reads is older than its template, so that a run
+    that was interrupted before containerd's restart is finished by the next one.
   - Does not restart containerd; notify a handler.
 options:
   template:

@@ -7,11 +7,14 @@ DOCUMENTATION = """
 module: nvidia_driver_info
 short_description: Choose the packages of NVIDIA's driver and tell the driver's state
 description:
-  - Looks at the system, the kernel, the firmware's Secure Boot and the kernel modules, and chooses the packages of a driver branch.
+  - Looks at the system, the kernel, the firmware's Secure Boot and the kernel modules, and chooses the packages of a
+    driver branch.
   - Needs neither a GPU nor a driver. Never changes anything.
 options:
   source:
-    description: Where the driver comes from. V(auto) is Ubuntu's own signed modules on Ubuntu and the vendor's repository on Debian.
+    description:
+      - Where the driver comes from. V(auto) is Ubuntu's own signed modules on Ubuntu and the vendor's repository on
+        Debian.
     type: str
     choices: [auto, vendor, distribution]
     default: auto

@@ -7,7 +7,8 @@ DOCUMENTATION = """
 module: snap_package
 short_description: Install a snap from a channel or a file, and hold it
 description:
-  - Installs a snap from the store, or from a file whose assertions are acknowledged first, so that nothing unsigned comes in.
+  - Installs a snap from the store, or from a file whose assertions are acknowledged first, so that nothing unsigned
+    comes in.
   - Never moves a snap to another channel; a snap that tracks another one is an error.
 options:
   name:

@@ -1,8 +1,8 @@
 """A snap as an installation leaves it: from its channel or from a file, and held.
 
-Rests on snapd's own texts and exit statuses (cmd/snapd/cli, read at 2.77): installing a snap that is there already is exit 0
-and leaves the channel as it is; `refresh --hold` swallows `--channel`. So what is wanted is compared with `snap list`, and
-each thing is asked for by a command of its own.
+Rests on snapd's own texts and exit statuses (cmd/snapd/cli, read at 2.77): installing a snap that is there already is
+exit 0 and leaves the channel as it is; `refresh --hold` swallows `--channel`. So what is wanted is compared with
+`snap list`, and each thing is asked for by a command of its own.
 """
 
 from __future__ import annotations
@@ -104,5 +104,5 @@ def _remedy(error: str) -> str:
     if "change in progress" in error:
         return "Wait until `snap changes` shows nothing in progress, and run this again."
     if any(text in error for text in ("no snap found", "cannot communicate", "not available on", "unable to contact")):
-        return "See whether the host reaches the snap store, or set site_mirror_snaps_url; and whether the channel exists."
+        return "See whether the host reaches the snap store, or set site_mirror_snaps_url; and whether there is the channel."
     return "Look at `snap changes` and the journal of snapd.service on the host."

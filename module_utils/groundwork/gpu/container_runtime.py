@@ -1,7 +1,8 @@
 """The runtime `nvidia` in containerd's configuration, as NVIDIA's own tool writes it.
 
-MicroK8s keeps a template, and writes the configuration that containerd reads out of it at every start of containerd. So
-the template is what must say `nvidia`, and a configuration older than its template is one that containerd has yet to read.
+MicroK8s keeps a template, and writes the configuration that containerd reads out of it at every start of containerd.
+So the template is what must say `nvidia`, and a configuration older than its template is one that containerd has yet to
+read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 COMMAND_SECONDS = 60.0
 
 # The empty drop-in is needed: without it nvidia-ctk writes a second file, which MicroK8s never reads.
-ARGUMENTS = ["runtime", "configure", "--runtime=containerd", "--config-source=file", "--drop-in-config=", "--cdi.enabled"]
+ARGUMENTS = (
+    *("runtime", "configure", "--runtime=containerd", "--config-source=file"),
+    *("--drop-in-config=", "--cdi.enabled"),
+)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Packages:
-    """Where a host's driver comes from. Repository and key are relative to the vendor's place, empty for Ubuntu's own."""
+    """Where a host's driver comes from.
+
+    Repository and key are relative to the vendor's place, and empty for Ubuntu's own packages.
+    """
 
     source: str
     repository: str = ""
@@ -97,7 +100,7 @@ def kernel_packages(run: Run) -> tuple[str, ...]:
 
 
 def secure_boot(run: Run, root: Path) -> bool:
-    """Asks mokutil, else the firmware's variable: four bytes of attributes, then one of value. No EFI is no Secure Boot."""
+    """Ask mokutil, else the firmware's variable: four bytes of attributes, then the value. No EFI is no Secure Boot."""
     output = run(["mokutil", "--sb-state"], COMMAND_SECONDS)
     if output.code == 0:
         return "SecureBoot enabled" in output.stdout
@@ -128,7 +131,7 @@ def choose(host: Host, source: str, branch: str) -> Packages | None:
 
     Args:
         host: What was seen of it.
-        source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, and the vendor's repository on Debian.
+        source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, the vendor's repository on Debian.
         branch: The driver branch, such as 580.
     """
     if (host.distribution, host.release) not in SUPPORTED or host.architecture not in VENDOR_ARCHITECTURES:

@@ -28,6 +28,10 @@ MIB = 1 << 20
 FETCH_SECONDS = 5  # a NetworkPolicy drops packets silently: without a limit a blocked request would wait for minutes
 
 
+class NoAnswerError(Exception):
+    """There is no answer; the message says why."""
+
+
 def gpus() -> dict[str, Any]:
     """List the devices that a program in this container could compute on: {uuid, name, memory_mib, parent}.
 
@@ -36,12 +40,12 @@ def gpus() -> dict[str, Any]:
     """
     import pynvml
 
-    pynvml.nvmlInit()
     try:
+        pynvml.nvmlInit()
         handles = (pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount()))
         return {"gpus": [device for handle in handles for device in _devices(pynvml, handle)]}
-    finally:
-        pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from error
 
 
 def _devices(pynvml: Any, gpu: Any) -> Iterator[dict[str, Any]]:
@@ -78,7 +82,8 @@ def whoami() -> dict[str, Any]:
 
 def fetch(url: str) -> dict[str, Any]:
     """Return the status and text of an HTTP answer, of at most 64 KiB."""
-    with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Services are not reached through a proxy
+    with direct.open(url, timeout=FETCH_SECONDS) as answer:
         return {"status": answer.status, "body": answer.read(1 << 16).decode(errors="replace")}
 
 
@@ -93,6 +98,7 @@ class Whoami(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        """Answer with who this is, whatever the path."""
         body = json.dumps(whoami()).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -100,7 +106,7 @@ class Whoami(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_words: object) -> None:
         """Probes come every few seconds: a log of them says nothing."""
 
 
@@ -111,6 +117,7 @@ class Server(ThreadingHTTPServer):
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
     def server_bind(self) -> None:
+        """Take IPv4 along."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
@@ -143,6 +150,12 @@ VERBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
 }
 
 
+def refuse(reason: str) -> int:
+    """Say why there is no answer."""
+    print(json.dumps({"error": reason}))
+    return 1
+
+
 def main(words: list[str] | None = None) -> int:
     """Answer one question; see the head of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,9 +169,10 @@ def main(words: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, end)
     try:
         print(json.dumps(answer(**chosen)))
-    except Exception as error:  # whatever stands in the way is the answer that the caller needs
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
-        return 1
+    except NoAnswerError as error:
+        return refuse(str(error))
+    except (ImportError, OSError, ValueError) as error:  # pynvml, the network, a port or URL that is none
+        return refuse(f"{type(error).__name__}: {error}")
     return 0
 
 

@@ -21,7 +21,7 @@ class Answer(BaseHTTPRequestHandler):
         self.send_response(self.status)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_words: object) -> None:
         pass
 
 
@@ -60,4 +60,5 @@ def test_what_is_missing_is_named(silent: set[str], monkeypatch: pytest.MonkeyPa
 
 def test_it_writes_nothing_where_it_reads() -> None:
     volumes = [option for option in mirror.arguments() if option.startswith("--volume=")]
-    assert volumes and all(volume.endswith(":ro") for volume in volumes)
+    assert volumes
+    assert all(volume.endswith(":ro") for volume in volumes)

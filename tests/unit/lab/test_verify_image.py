@@ -8,21 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lab import paths
+from lab.run import wait_for
 
 PROGRAM = paths.PROJECT / "images/verify/verify.py"
 
 
 def load() -> ModuleType:
     specification = importlib.util.spec_from_file_location("verify_image", PROGRAM)
-    assert specification and specification.loader
+    assert specification
+    assert specification.loader
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -31,11 +32,15 @@ def load() -> ModuleType:
 verify = load()
 
 
-class NotFoundError(Exception):
+class NVMLError(Exception):
     pass
 
 
-class NotSupportedError(Exception):
+class NotFoundError(NVMLError):
+    pass
+
+
+class NotSupportedError(NVMLError):
     pass
 
 
@@ -55,18 +60,18 @@ def nvml(mig: dict[str, list[str] | None]) -> Any:
 
     return SimpleNamespace(
         NVML_DEVICE_MIG_ENABLE=1,
+        NVMLError=NVMLError,
         NVMLError_NotFound=NotFoundError,
         NVMLError_NotSupported=NotSupportedError,
         nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: len(mig),
         nvmlDeviceGetHandleByIndex=lambda index: list(mig)[index],
         nvmlDeviceGetMigMode=mode,
-        nvmlDeviceGetMaxMigDeviceCount=lambda gpu: 7,
+        nvmlDeviceGetMaxMigDeviceCount=lambda _gpu: 7,
         nvmlDeviceGetMigDeviceHandleByIndex=slice_of,
         nvmlDeviceGetUUID=lambda handle: handle,
-        nvmlDeviceGetName=lambda handle: "NVIDIA H100 80GB HBM3",
-        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=81559 << 20),
+        nvmlDeviceGetName=lambda _handle: "NVIDIA H100 80GB HBM3",
+        nvmlDeviceGetMemoryInfo=lambda _handle: SimpleNamespace(total=81559 << 20),
     )
 
 
@@ -86,6 +91,20 @@ def test_gpus_are_what_a_program_could_use(
     found = verify.gpus()["gpus"]
     assert [(each["uuid"], each["parent"]) for each in found] == devices
     assert all(each["memory_mib"] == 81559 for each in found)
+
+
+def test_an_error_of_nvml_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double = nvml({})
+
+    def fail() -> None:
+        raise NotSupportedError("no")
+
+    double.nvmlInit = fail
+    monkeypatch.setitem(sys.modules, "pynvml", double)
+    assert verify.main(["gpus"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"error": "NotSupportedError: no"}
 
 
 def test_what_stands_in_the_way_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,25 +143,29 @@ def test_a_wrong_verb_is_refused() -> None:
 
 
 def fetched(url: str, seconds: float = 20) -> str:
-    deadline = time.monotonic() + seconds
-    while True:
+    answer: list[str] = []
+
+    def silent() -> str:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                return str(answer.read().decode())
+            answer.append(verify.fetch(url)["body"])
         except OSError as error:
-            assert time.monotonic() < deadline, f"{url} does not answer: {error}"
-            time.sleep(0.05)  # nothing tells us when the server listens
+            return f"{url} does not answer: {error}"
+        return ""
+
+    wait_for(silent, seconds, "look at what the server says")
+    return answer[0]
 
 
 def await_handler(pid: int, seconds: float = 20) -> None:
     """Wait until a process handles SIGTERM, as /proc/PID/status says."""
-    deadline = time.monotonic() + seconds
     bit = 1 << (signal.SIGTERM - 1)
-    while not bit & int(status_field(pid, "SigCgt"), 16):
-        assert time.monotonic() < deadline, "SIGTERM is not handled"
-        time.sleep(0.05)
+    wait_for(
+        lambda: "" if bit & int(status_field(pid, "SigCgt"), 16) else "SIGTERM is not handled",
+        seconds,
+        "look at main()",
+    )
 
 
 def status_field(pid: int, name: str) -> str:
-    with open(f"/proc/{pid}/status") as status:
-        return next(line.split()[1] for line in status if line.startswith(f"{name}:"))
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))

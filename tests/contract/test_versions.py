@@ -1,0 +1,75 @@
+"""versions.yml is the source; what installs from elsewhere agrees with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = yaml.safe_load((ROOT / "versions.yml").read_text())
+DEFAULTS = {
+    "microk8s_node_channel": ("microk8s", "channel"),
+    "microk8s_node_base_snap": ("microk8s", "base_snap"),
+    "gpu_driver_branch": ("nvidia", "driver_branch"),
+    "container_toolkit_version": ("nvidia", "container_toolkit"),
+    "gpu_device_plugin_version": ("nvidia", "device_plugin"),
+}
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def defaults() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in ROOT.glob("roles/*/defaults/main.yml"):
+        found |= yaml.safe_load(path.read_text()) or {}
+    return found
+
+
+def pins(path: Path) -> dict[str, str]:
+    return {name.lower(): version for name, version in PIN.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("variable", DEFAULTS)
+def test_roles_install_these(variable: str) -> None:
+    part, key = DEFAULTS[variable]
+    assert defaults()[variable] == VERSIONS[part][key]
+
+
+def test_no_version_of_a_role_is_left_out() -> None:
+    kinds = ("_version", "_channel", "_branch")
+    assert {name for name in defaults() if name.endswith(kinds)} <= set(DEFAULTS)
+
+
+def test_requirements_are_pinned_to_these() -> None:
+    found = pins(ROOT / "requirements.txt")
+    assert {name: found[name] for name in ("uv", "ansible")} == {name: VERSIONS["python"][name] for name in ("uv", "ansible")}
+    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    assert [line for line in lines if line and "==" not in line] == []
+
+
+def test_hosts_get_these() -> None:
+    """And each file of the lock has a hash."""
+    lock = ROOT / "roles/host_base/files/requirements.txt"
+    found = pins(lock)
+    assert {name: found.get(name.lower()) for name in VERSIONS["host_python"]} == VERSIONS["host_python"]
+    assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z])", lock.read_text())[1:])
+
+
+@pytest.mark.parametrize("program", VERSIONS["lab"]["programs"])
+def test_programs_are_locked_to_these(program: str) -> None:
+    wanted = VERSIONS["lab"]["programs"][program]
+    module = (ROOT / f"lab/programs/{program}/go.mod").read_text()
+    assert re.search(rf"^\s*(require )?{re.escape(wanted['module'])} {re.escape(wanted['version'])}( |$)", module, re.MULTILINE)
+
+
+def test_every_program_has_a_version() -> None:
+    assert {path.parent.name for path in ROOT.glob("lab/programs/*/go.mod")} == set(VERSIONS["lab"]["programs"])
+
+
+def test_what_was_not_read_says_why() -> None:
+    """A value that is null has its reason beside it."""
+    for line in (ROOT / "versions.yml").read_text().splitlines():
+        assert not re.search(r":\s*(null|~)?\s*$", line.split("#")[0]) or "#" in line or line.rstrip().endswith(":"), line

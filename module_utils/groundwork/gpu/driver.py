@@ -131,7 +131,7 @@ def choose(host: Host, source: str, branch: str) -> Packages | None:
 
     Args:
         host: What was seen of it.
-        source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, the vendor's repository on Debian.
+        source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, and the vendor's on Debian.
         branch: The driver branch, such as 580.
     """
     if (host.distribution, host.release) not in SUPPORTED or host.architecture not in VENDOR_ARCHITECTURES:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from ansible.module_utils.groundwork import snap_package
-from ansible.module_utils.groundwork.command import MISSING, Output
+from ansible.module_utils.groundwork.command import MISSING, Output, Run
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.microk8s.snap import Snap
 from ansible.module_utils.groundwork.snap_package import Wanted
@@ -25,7 +25,7 @@ def installed(channel: str | None = "1.36/stable", held: bool = True) -> Snap:
     return Snap("v1.36.1", "9001", channel, held, disabled=False, notes=notes)
 
 
-def answer(output: Output) -> snap_package.Run:
+def answer(output: Output) -> Run:
     def run(argv: Sequence[str], timeout_seconds: float) -> Output:
         assert argv[0] == "snap"
         assert timeout_seconds > 0

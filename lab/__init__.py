@@ -1,1 +1,1 @@
-"""A lab of several hosts on one machine: containers whose PID 1 is systemd, a site mirror, and the doubles of what cannot be here."""
+"""A lab of several hosts on one machine: containers run by systemd, a site mirror, and doubles of what is not here."""

@@ -1,8 +1,9 @@
 """Control groups of lab hosts: told apart by the machine's own mount table, cgroup v1 (hybrid) or plain v2.
 
-On a hybrid machine, as systemd calls it, the controllers sit in v1 hierarchies and cgroup2 has none. A host then gets a group of
-its own in every v1 hierarchy, below the groups of whoever starts it: its private cgroup namespace makes these the roots it sees,
-and limits of its pods are real. On plain v2 the container runtime makes the host's one group, and there is nothing to prepare.
+On a hybrid machine, as systemd calls it, the controllers sit in v1 hierarchies and cgroup2 has none. A host then gets
+a group of its own in every v1 hierarchy, below the groups of whoever starts it: its private cgroup namespace makes
+these the roots it sees, and limits of its pods are real. On plain v2 the container runtime makes the host's one group,
+and there is nothing to prepare.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from lab.run import wait_for
 
 # One parent for all groups of this cache's labs, so that two caches on one machine never share a group.
 PARENT = f"groundwork-{hashlib.sha256(str(paths.CACHE).encode()).hexdigest()[:8]}"
-# A shell joins the groups before it becomes the command: what it starts inherits them. Arguments: GROUP... -- COMMAND...
+# A shell joins the groups before it becomes the command: what it starts inherits them. Arguments: GROUP... --
+# COMMAND...
 _JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
 
 
@@ -27,7 +29,7 @@ class Hierarchy:
     """A mounted hierarchy.
 
     Attributes:
-        controllers: names as /proc/self/cgroup has them, such as ("cpu", "cpuacct") or ("name=systemd",); empty for cgroup2.
+        controllers: names as in /proc/self/cgroup, such as ("cpu", "cpuacct") or ("name=systemd",); none for cgroup2.
         mount: where it is mounted.
         own: the directory of the group that this process is in.
     """
@@ -51,14 +53,18 @@ def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
         fields, (kind, _, options) = left.split(), right.split(maxsplit=2)
         if kind not in {"cgroup", "cgroup2"}:
             continue
-        controllers = next((key for key in groups if key and set(key) <= set(options.split(","))), ()) if kind == "cgroup" else ()
+        controllers = (
+            next((key for key in groups if key and set(key) <= set(options.split(","))), ()) if kind == "cgroup" else ()
+        )
         mount = Path(_unescaped(fields[4]))
-        found.setdefault(controllers, Hierarchy(controllers, mount, _below(mount, fields[3], groups.get(controllers, "/"))))
+        found.setdefault(
+            controllers, Hierarchy(controllers, mount, _below(mount, fields[3], groups.get(controllers, "/")))
+        )
     return list(found.values())
 
 
 def v1(found: Sequence[Hierarchy]) -> list[Hierarchy]:
-    """Return the v1 hierarchies if it is them that limit memory; none on a machine of plain v2, whatever else is mounted."""
+    """Return the v1 hierarchies if it is them that limit memory; none on plain v2, whatever else is mounted."""
     old = [each for each in found if each.controllers]
     return old if any("memory" in each.controllers for each in old) else []
 
@@ -138,7 +144,8 @@ def _found(pattern: str) -> Iterator[Path]:
 
 def _removed(group: Path) -> bool:
     below = sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: len(path.parts), reverse=True)
-    return all([_try_rmdir(path) for path in [*below, group]])
+    left = [path for path in [*below, group] if not _try_rmdir(path)]
+    return not left
 
 
 def _try_rmdir(group: Path) -> bool:

@@ -16,6 +16,7 @@ from lab.model import Gpus, Host, Lab
 from lab.status import status, table
 
 USAGE_ERROR = 2
+_HOST = "NAME[=OS][,gpus=MODELxN][,memory=MIB]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,37 +35,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
+    about = "Several hosts on one machine, with a site mirror: containers, reached over SSH like servers."
+    top = argparse.ArgumentParser(prog="script/lab", description=about)
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+    for name, (run, help_text, add_arguments) in VERBS.items():
+        verb = verbs.add_parser(name, parents=[_common()], help=help_text, description=help_text)
+        verb.set_defaults(run=run)
+        add_arguments(verb)
+    return top
+
+
+def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--lab", default=lifecycle.DEFAULT_LAB, metavar="NAME", help="which lab (default: %(default)s)")
     common.add_argument("--json", action="store_true", help="print the result as JSON")
-    top = argparse.ArgumentParser(prog="script/lab", description="Several hosts on one machine, with a site mirror: containers, reached over SSH like servers.")
-    verbs = top.add_subparsers(required=True, metavar="VERB")
+    return common
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        new = verbs.add_parser(name, parents=[common], help=text, description=text)
-        new.set_defaults(run=run)
-        return new
 
-    up = verb("up", _up, "raise the lab, or what of it does not run, or add hosts to it")
-    up.add_argument("--host", action="append", default=[], type=host_argument, metavar="NAME[=OS][,gpus=MODELxN][,memory=MIB]",
-                    help=f"a host, may be repeated; OS is one of {', '.join(rootfs.SYSTEMS)}; default: n1, and n2 and n3 with GPUs")  # fmt: skip
-    up.add_argument("--no-mirror", action="store_true", help="without a site mirror")
-    verb("down", _down, "remove the lab, and nothing else")
-    verb("status", _status, "show hosts, addresses and states").add_argument("--memory", action="store_true", help="also the memory of each host (PSS)")
-    shell = verb("shell", _shell, "open a shell on a host, or run a command there: shell HOST [-- COMMAND...]")
-    shell.add_argument("--console", action="store_true", help="not over SSH, but from outside, as at a server's console")
-    shell.add_argument("host")
-    shell.add_argument("command", nargs="*")
-    verb("reboot", _reboot, "reboot a host from inside and wait until it is back").add_argument("host")
-    snapshot = verb("snapshot", _snapshot, "save the hosts as a stage, bring one back, list them, delete one")
-    snapshot.add_argument("action", choices=("save", "restore", "list", "delete"))
-    snapshot.add_argument("stage", nargs="?", default="")
-    fault = verb("fault", _fault, "break something; `fault clear` mends all")
-    fault.add_argument("kind", help="; ".join(f"{' '.join((name, *each.takes))}: {each.help}" for name, each in faults.FAULTS.items()))
-    fault.add_argument("arguments", nargs="*")
-    verb("build", _build, "build what labs are made of, or the named parts").add_argument("part", nargs="*")
-    verb("inventory", _inventory, "print the lab's inventory for Ansible; with --json where it is, too")
-    return top
+def _up_arguments(verb: argparse.ArgumentParser) -> None:
+    systems = ", ".join(rootfs.SYSTEMS)
+    help_text = f"a host, may be repeated; OS is one of {systems}; default: n1, and n2 and n3 with GPUs"
+    verb.add_argument("--host", action="append", default=[], type=host_argument, metavar=_HOST, help=help_text)
+    verb.add_argument("--no-mirror", action="store_true", help="without a site mirror")
+
+
+def _status_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--memory", action="store_true", help="also the memory of each host (PSS)")
+
+
+def _shell_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--console", action="store_true", help="not over SSH but from outside, as at a server's console")
+    verb.add_argument("host")
+    verb.add_argument("command", nargs="*")
+
+
+def _host_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("host")
+
+
+def _snapshot_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("action", choices=("save", "restore", "list", "delete"))
+    verb.add_argument("stage", nargs="?", default="")
+
+
+def _fault_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.epilog = "\n".join(
+        f"  {' '.join((name, *each.takes))}\n      {each.help}" for name, each in faults.FAULTS.items()
+    )
+    verb.add_argument("kind", help="see below")
+    verb.add_argument("arguments", nargs="*")
+
+
+def _build_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("part", nargs="*")
+
+
+def _no_arguments(verb: argparse.ArgumentParser) -> None:
+    """For verbs that take none of their own."""
 
 
 def host_argument(text: str) -> Host:
@@ -73,9 +101,13 @@ def host_argument(text: str) -> Host:
     name, _, system = first.partition("=")
     values = dict(setting.partition("=")[::2] for setting in settings)
     memory = values.pop("memory", None)
-    host = Host(name, system or rootfs.DEFAULT, "", gpus_argument(values.pop("gpus", "")), _count(memory) if memory else None)
+    host = Host(
+        name, system or rootfs.DEFAULT, "", gpus_argument(values.pop("gpus", "")), _count(memory) if memory else None
+    )
     if values:
-        raise argparse.ArgumentTypeError(f"a host has no {next(iter(values))!r}; write NAME[=OS][,gpus=MODELxN][,memory=MIB]")
+        raise argparse.ArgumentTypeError(
+            f"a host has no {next(iter(values))!r}; write NAME[=OS][,gpus=MODELxN][,memory=MIB]"
+        )
     return host
 
 
@@ -104,7 +136,9 @@ def _up(options: argparse.Namespace) -> int:
 
 def _down(options: argparse.Namespace) -> int:
     was_there = lifecycle.down(options.lab)
-    _print(options, {"ok": True, "removed": was_there}, f"lab {options.lab}: {'removed' if was_there else 'there is none'}")
+    _print(
+        options, {"ok": True, "removed": was_there}, f"lab {options.lab}: {'removed' if was_there else 'there is none'}"
+    )
     return 0
 
 
@@ -138,8 +172,12 @@ def _snapshot(options: argparse.Namespace) -> int:
     lab = _lab(options)
     if options.action != "list":
         if not options.stage:
-            raise LabError(f"snapshot {options.action} needs the name of a stage", f"script/lab snapshot {options.action} STAGE")
-        {"save": snapshots.save, "restore": snapshots.restore, "delete": snapshots.delete}[options.action](lab, options.stage)
+            raise LabError(
+                f"snapshot {options.action} needs the name of a stage", f"script/lab snapshot {options.action} STAGE"
+            )
+        {"save": snapshots.save, "restore": snapshots.restore, "delete": snapshots.delete}[options.action](
+            lab, options.stage
+        )
     stages = snapshots.stages(lab)
     _print(options, {"ok": True, "stages": stages}, "\n".join(stages) or "no stages")
     return 0
@@ -163,7 +201,11 @@ def _build(options: argparse.Namespace) -> int:
 def _inventory(options: argparse.Namespace) -> int:
     lab = _lab(options)
     path = inventory.write(lab)
-    _print(options, {"ok": True, "path": str(path), "inventory": inventory.content(lab)}, (path / "hosts.yml").read_text().rstrip())
+    _print(
+        options,
+        {"ok": True, "path": str(path), "inventory": inventory.content(lab)},
+        (path / "hosts.yml").read_text().rstrip(),
+    )
     return 0
 
 
@@ -180,3 +222,16 @@ def _say_error(error: LabError, *, as_json: bool) -> None:
         print(json.dumps({"ok": False, "error": error.message, "remedy": error.remedy}, indent=2))
     else:
         print(f"error: {error.message}\nremedy: {error.remedy}", file=sys.stderr)
+
+
+VERBS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Callable[[argparse.ArgumentParser], None]]] = {
+    "up": (_up, "raise the lab, or what of it does not run, or add hosts to it", _up_arguments),
+    "down": (_down, "remove the lab, and nothing else", _no_arguments),
+    "status": (_status, "show hosts, addresses and states", _status_arguments),
+    "shell": (_shell, "open a shell on a host, or run a command there: shell HOST [-- COMMAND...]", _shell_arguments),
+    "reboot": (_reboot, "reboot a host from inside and wait until it is back", _host_arguments),
+    "snapshot": (_snapshot, "save the hosts as a stage, bring one back, list them, delete one", _snapshot_arguments),
+    "fault": (_fault, "break something; `fault clear` mends all", _fault_arguments),
+    "build": (_build, "build what labs are made of, or the named parts", _build_arguments),
+    "inventory": (_inventory, "print the lab's inventory for Ansible; with --json where it is, too", _no_arguments),
+}

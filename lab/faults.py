@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from lab.errors import LabError
 from lab.model import Lab
 from lab.run import run
 
-# A container loses NVIDIA's device group, as systemd's cgroup driver makes it at a daemon-reload. Arguments: NAMESPACE POD.
+# A container loses NVIDIA's device group, as systemd's cgroup driver makes it at a daemon-reload. Arguments: NAMESPACE
+# POD.
 _DENY_GPUS = """\
 labels="labels.\\"io.kubernetes.pod.namespace\\"==$1,labels.\\"io.kubernetes.pod.name\\"==$2"
 for container in $(/snap/bin/microk8s ctr containers ls -q "$labels"); do
@@ -26,11 +28,11 @@ done
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: what it takes, what happens, and what brings it about on a host with these arguments."""
+    """A fault: what it takes, what happens, and what brings it about, given a lab and so many words."""
 
     takes: tuple[str, ...]
     help: str
-    provoke: Callable[[Lab, Sequence[str]], None]
+    provoke: Callable[..., None]
 
 
 def provoke(lab: Lab, kind: str, arguments: Sequence[str]) -> None:
@@ -43,11 +45,13 @@ def provoke(lab: Lab, kind: str, arguments: Sequence[str]) -> None:
         raise LabError(f"there is no fault called {kind!r}", f"choose from: {', '.join(FAULTS)}")
     fault = FAULTS[kind]
     if len(arguments) != len(fault.takes):
-        raise LabError(f"fault {kind} takes {len(fault.takes)} arguments, not {len(arguments)}", f"script/lab fault {kind} {' '.join(fault.takes)}")
-    fault.provoke(lab, arguments)
+        usage = " ".join(("script/lab fault", kind, *fault.takes))
+        raise LabError(f"fault {kind} takes {len(fault.takes)} arguments, not {len(arguments)}", usage)
+    fault.provoke(lab, *arguments)
 
 
 def _etc(lab: Lab, host: str) -> Path:
+    """Return the host's /etc/lab: its hardware, and what makes its doubles fail."""
     return lab.host_directory(lab.host(host).name) / "etc"
 
 
@@ -57,45 +61,57 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _gpu_lost(lab: Lab, arguments: Sequence[str]) -> None:
-    hardware.lose(_etc(lab, arguments[0]), _number(arguments[1]))
+def _gpu_lost(lab: Lab, host: str, gpu: str) -> None:
+    hardware.lose(_etc(lab, host), _number(gpu))
 
 
-def _gpu_hang(lab: Lab, arguments: Sequence[str]) -> None:
-    hardware.hang(_etc(lab, arguments[0]), _number(arguments[1]))
+def _gpu_hang(lab: Lab, host: str, gpu: str) -> None:
+    hardware.hang(_etc(lab, host), _number(gpu))
 
 
-def _gpu_xid(lab: Lab, arguments: Sequence[str]) -> None:
-    hardware.xid(_etc(lab, arguments[0]), _number(arguments[1]), _number(arguments[2]))
+def _gpu_xid(lab: Lab, host: str, gpu: str, xid: str) -> None:
+    hardware.xid(_etc(lab, host), _number(gpu), _number(xid))
 
 
-def _gpu_clear(lab: Lab, arguments: Sequence[str]) -> None:
-    hardware.clear(_etc(lab, arguments[0]))
+def _gpu_clear(lab: Lab, host: str) -> None:
+    hardware.clear(_etc(lab, host))
 
 
-def _device_cgroup(lab: Lab, arguments: Sequence[str]) -> None:
-    host, pod = lab.host(arguments[0]), arguments[1]
+def _device_cgroup(lab: Lab, host: str, pod: str) -> None:
     namespace_name, _, name = pod.rpartition("/")
-    run([*hosts.ssh(lab, host), "sh", "-s", "--", namespace_name or "default", name], stdin=_DENY_GPUS, timeout=60)
+    command = [*hosts.ssh(lab, lab.host(host)), "sh", "-s", "--", namespace_name or "default", name]
+    run(command, stdin=_DENY_GPUS, timeout=60)
 
 
-def _stop(lab: Lab, arguments: Sequence[str]) -> None:
+def _snap_busy(lab: Lab, host: str, snap: str) -> None:
+    _set_busy(_etc(lab, host), {snap: "auto-refresh"})
+
+
+def _stop(lab: Lab, host: str) -> None:
     with namespace.held():
-        hosts.stop(lab, lab.host(arguments[0]).name)
+        hosts.stop(lab, lab.host(host).name)
 
 
-def _mirror_stop(lab: Lab, arguments: Sequence[str]) -> None:
+def _mirror_stop(lab: Lab) -> None:
     with namespace.held():
         mirror.stop(lab)
 
 
-def _clear(lab: Lab, arguments: Sequence[str]) -> None:
+def _clear(lab: Lab) -> None:
     for host in lab.hosts:
         hardware.clear(_etc(lab, host.name))
+        _set_busy(_etc(lab, host.name), {})
     with namespace.held():
         lifecycle.start(lab)
         if lab.mirror:
             mirror.start(lab)
+
+
+def _set_busy(etc: Path, busy: dict[str, str]) -> None:
+    """Say which snaps of a host have a change in progress that never ends (the snap double's README)."""
+    file = etc / "snapd.json"
+    settings = {**json.loads(file.read_text()), "busy": busy}
+    file.write_text(json.dumps(settings))
 
 
 FAULTS = {
@@ -103,8 +119,13 @@ FAULTS = {
     "gpu-hang": Fault(("HOST", "GPU"), "calls about the GPU do not return", _gpu_hang),
     "gpu-xid": Fault(("HOST", "GPU", "XID"), "the driver reports an Xid", _gpu_xid),
     "gpu-clear": Fault(("HOST",), "the host's GPUs are as new", _gpu_clear),
-    "device-cgroup": Fault(("HOST", "[NAMESPACE/]POD"), "the pod's containers lose the device group of NVIDIA (195:*) until they end", _device_cgroup),
+    "device-cgroup": Fault(
+        ("HOST", "[NAMESPACE/]POD"),
+        "the pod's containers lose NVIDIA's device group (195:*) until they end",
+        _device_cgroup,
+    ),
+    "snap-busy": Fault(("HOST", "SNAP"), "the snap is being refreshed, for ever", _snap_busy),
     "stop": Fault(("HOST",), "the host shuts down and stays so", _stop),
     "mirror-stop": Fault((), "the site's mirror does not answer", _mirror_stop),
-    "clear": Fault((), "all GPUs are as new, stopped hosts and the mirror run again", _clear),
+    "clear": Fault((), "all GPUs are as new, no snap is busy, stopped hosts and the mirror run again", _clear),
 }

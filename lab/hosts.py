@@ -1,8 +1,8 @@
 """Hosts of a lab: made, started, stopped, removed, and reached over SSH.
 
-What a host keeps lies below its directory: `upper`, all that it wrote over the layers of its root; `var-snap`, its /var/snap, which
-cannot be part of an overlay because containerd makes overlays in it; `etc`, its /etc/lab. The container itself keeps nothing and is
-made anew at each start.
+What a host keeps lies below its directory: `upper`, all that it wrote over the layers of its root; `var-snap`, its
+/var/snap, which cannot be part of an overlay because containerd makes overlays in it; `etc`, its /etc/lab. The
+container itself keeps nothing and is made anew at each start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SSH_SECONDS = 60
 _LABEL = "groundwork.lab"
 _NAMES_BEGIN, _NAMES_END = "# the lab's hosts", "# end of the lab's hosts"
 _OPTIONS = (
-    *("--systemd", "always", "--restart", "always", "--stop-timeout", str(STOP_SECONDS), "--log-driver", "none", "--no-hosts"),
-    *("--tmpfs", "/tmp:exec,mode=1777", "--tmpfs", "/run:mode=755"),
+    *("--systemd=always", "--restart=always", f"--stop-timeout={STOP_SECONDS}", "--log-driver=none", "--no-hosts"),
+    *("--tmpfs=/tmp:exec,mode=1777", "--tmpfs=/run:mode=755"),
 )
 
 
@@ -36,6 +36,7 @@ def run_container(lab: Lab, name: str, address: str, arguments: Sequence[str], m
     """Start a container of the lab in control groups of its own; it must not exist yet.
 
     Args:
+        lab: which lab.
         name: its host name; the container is called <lab>-<name>.
         address: its address in the lab's network.
         arguments: what comes after `podman run`'s options of ours: further options, the image, the command.
@@ -77,11 +78,25 @@ def start(lab: Lab, host: Host) -> None:
     root = directory / "root"
     if str(root) not in _mounts():
         layers = ":".join(map(str, lab.layers(host.name)))
-        inside("mount", "-t", "overlay", "-o", f"lowerdir={layers},upperdir={directory / 'upper'},workdir={directory / 'work'}", "overlay", str(root))
+        inside(
+            "mount",
+            "-t",
+            "overlay",
+            "-o",
+            f"lowerdir={layers},upperdir={directory / 'upper'},workdir={directory / 'work'}",
+            "overlay",
+            str(root),
+        )
     paths.SNAP_CONTENTS.mkdir(parents=True, exist_ok=True)
-    volumes = {directory / "etc": "/etc/lab", directory / "var-snap": "/var/snap:rshared", paths.SNAP_CONTENTS: "/usr/lib/lab/snap-contents:ro"}
+    volumes = {
+        directory / "etc": "/etc/lab",
+        directory / "var-snap": "/var/snap:rshared",
+        paths.SNAP_CONTENTS: "/usr/lib/lab/snap-contents:ro",
+    }
     options = [option for source, target in volumes.items() for option in ("--volume", f"{source}:{target}")]
-    run_container(lab, host.name, host.address, [*_OPTIONS, *options, "--rootfs", str(root), "/sbin/init"], host.memory_mib)
+    run_container(
+        lab, host.name, host.address, [*_OPTIONS, *options, "--rootfs", str(root), "/sbin/init"], host.memory_mib
+    )
 
 
 def stop(lab: Lab, host: str) -> None:
@@ -100,7 +115,10 @@ def discard(lab: Lab, name: str) -> None:
 def is_running(lab: Lab, name: str) -> bool:
     """Tell whether a container of the lab runs."""
     container = lab.container(name)
-    return holds("container", "exists", container) and podman("container", "inspect", "--format", "{{.State.Running}}", container).strip() == "true"
+    return (
+        holds("container", "exists", container)
+        and podman("container", "inspect", "--format", "{{.State.Running}}", container).strip() == "true"
+    )
 
 
 def states(lab: Lab) -> dict[str, str]:
@@ -121,7 +139,7 @@ def for_each(items: Iterable[str], action: Callable[[str], object]) -> None:
 
 
 def name_each_other(lab: Lab) -> None:
-    """Write all hosts' names into each host's /etc/hosts, as a site's name service would know them; other lines stay."""
+    """Write all names into each host's /etc/hosts, where a site has a name service; other lines stay."""
     names = [f"{lab.address(MIRROR)} mirror", *(f"{host.address} {host.name}" for host in lab.hosts)]
     for host in lab.hosts:
         file = str(lab.host_directory(host.name) / "root/etc/hosts")
@@ -136,7 +154,6 @@ def await_ssh(lab: Lab, names: Iterable[str]) -> None:
     Raises:
         LabError: one does not.
     """
-
     for name in names:
         remedy = f"look into it: script/lab shell --lab {lab.name} --console {name} -- journalctl -b"
         wait_for(partial(_ssh_missing, lab.host(name)), SSH_SECONDS, remedy)
@@ -152,7 +169,12 @@ def _ssh_missing(host: Host) -> str:
 
 def ssh(lab: Lab, host: Host) -> list[str]:
     """Return the ssh command that reaches a host, to be followed by a command of it."""
-    options = {"UserKnownHostsFile": lab.directory / "known_hosts", "StrictHostKeyChecking": "yes", "ConnectTimeout": 10, "LogLevel": "ERROR"}
+    options = {
+        "UserKnownHostsFile": lab.directory / "known_hosts",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": 10,
+        "LogLevel": "ERROR",
+    }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
     return ["ssh", "-i", str(lab.directory / "id_ed25519"), *words, f"root@{host.address}"]
 

@@ -24,7 +24,10 @@ def up(name: str, wanted: Iterable[Host], *, with_mirror: bool = True) -> Lab:
     """Raise a lab, or what of it does not run, or add hosts to it.
 
     Args:
-        wanted: hosts that it is to have, their addresses empty; none means the default ones for a new lab, and none more for an old one.
+        name: the lab's name.
+        wanted: hosts that it is to have, their addresses empty; none means the default ones for a new lab, and none
+            more for an old one.
+        with_mirror: whether a new lab has a site mirror.
     """
     planned, lab = list(wanted), model.load(name)
     _check(name, lab, planned)
@@ -70,15 +73,23 @@ def _check(name: str, lab: Lab | None, wanted: list[Host]) -> None:
     """Refuse what cannot be, before anything is changed."""
     for each in (name, *(host.name for host in wanted)):
         if not NAME.fullmatch(each):
-            raise LabError(f"{each!r} is no name for a lab or a host", "use small letters, digits and hyphens, a letter first, 30 at most")
+            raise LabError(
+                f"{each!r} is no name for a lab or a host",
+                "use small letters, digits and hyphens, a letter first, 30 at most",
+            )
     names = [host.name for host in wanted]
     if double := next((each for each in names if names.count(each) > 1 or each == "mirror"), None):
-        raise LabError(f"two hosts cannot be called {double!r}", "give each host a name of its own; the mirror is called mirror")
+        raise LabError(
+            f"two hosts cannot be called {double!r}", "give each host a name of its own; the mirror is called mirror"
+        )
     for host in wanted:
         find_system(host.os)
         old = next((old for old in lab.hosts if old.name == host.name), None) if lab else None
         if old and (old.os, old.gpus, old.memory_mib) != (host.os, host.gpus, host.memory_mib):
-            raise LabError(f"host {host.name!r} is there already, and different", f"remove the lab first: script/lab down --lab {name}")
+            raise LabError(
+                f"host {host.name!r} is there already, and different",
+                f"remove the lab first: script/lab down --lab {name}",
+            )
 
 
 def _build(with_mirror: bool) -> None:

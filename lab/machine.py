@@ -10,8 +10,23 @@ from pathlib import Path
 from lab import paths
 from lab.errors import LabError
 
-PROGRAMS = ("podman", "crun", "mmdebstrap", "iptables", "ip", "nsenter", "unshare", "taskset", "ssh", "ssh-keygen", "mount")
-COLD_DISK_GIB, WARM_DISK_GIB = 22, 6  # what the first build takes at its peak; what three hosts with a finished site write
+PROGRAMS = (
+    "podman",
+    "crun",
+    "mmdebstrap",
+    "iptables",
+    "ip",
+    "nsenter",
+    "unshare",
+    "taskset",
+    "ssh",
+    "ssh-keygen",
+    "mount",
+)
+COLD_DISK_GIB, WARM_DISK_GIB = (
+    22,
+    6,
+)  # what the first build takes at its peak; what three hosts with a finished site write
 BASE_MEMORY_MIB, HOST_MEMORY_MIB = 512, 700  # of a finished site, see docs/lab.md
 _GIB, _MIB = 1 << 30, 1 << 20
 
@@ -23,14 +38,26 @@ def check(new_hosts: int) -> None:
         LabError: it cannot; the message lists everything that is missing at once.
     """
     if os.geteuid() != 0:
-        raise LabError("the lab makes containers, mounts and a network, which only root may do", "run it as root, or by sudo")
+        raise LabError(
+            "the lab makes containers, mounts and a network, which only root may do", "run it as root, or by sudo"
+        )
     if absent := [program for program in PROGRAMS if shutil.which(program) is None]:
-        raise LabError(f"not installed on this machine: {', '.join(absent)}", "run script/setup --lab, which installs lab/machine-packages.txt")
+        raise LabError(
+            f"not installed on this machine: {', '.join(absent)}",
+            "run script/setup --lab, which installs lab/machine-packages.txt",
+        )
     if unfit := [mark for mark in ",: " if mark in str(paths.CACHE)]:
-        raise LabError(f"GROUNDWORK_CACHE={paths.CACHE} contains {unfit[0]!r}, which overlay mounts cannot have", "choose another directory")
-    short = list(shortages(_free_disk(paths.CACHE), _available_memory(), new_hosts, is_built=any(paths.PROGRAMS.glob("*/*"))))
+        raise LabError(
+            f"GROUNDWORK_CACHE={paths.CACHE} contains {unfit[0]!r}, which overlay mounts cannot have",
+            "choose another directory",
+        )
+    short = list(
+        shortages(_free_disk(paths.CACHE), _available_memory(), new_hosts, is_built=any(paths.PROGRAMS.glob("*/*")))
+    )
     if short:
-        raise LabError("; ".join(short), "free some, or set GROUNDWORK_CACHE to a directory on a larger disk, or raise fewer hosts")
+        raise LabError(
+            "; ".join(short), "free some, or set GROUNDWORK_CACHE to a directory on a larger disk, or raise fewer hosts"
+        )
 
 
 def shortages(disk: int, memory: int, hosts: int, *, is_built: bool) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The private mount namespace in which all labs of this cache run, so that no mount of theirs shows on the machine.
 
-It also gives podman what it asks for on a hybrid machine: a pure cgroup2 at /sys/fs/cgroup. The namespace is kept by a bind mount
-in paths.RUN, a tmpfs that goes with the last lab; after a reboot of the machine nothing of it is left and it is made anew.
+It also gives podman what it asks for on a hybrid machine: a pure cgroup2 at /sys/fs/cgroup. The namespace is kept by a
+bind mount in paths.RUN, a tmpfs that goes with the last lab; after a reboot of the machine nothing of it is left and
+it is made anew.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ ENVIRONMENT = {
 _HYBRID = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
-# lock_type, tmp_dir, network_config_dir: podman keeps these outside its storage by default, where another podman would meet ours.
+# lock_type, tmp_dir, network_config_dir: podman keeps these outside its storage by default, where another podman would
+# meet ours.
 _CONTAINERS = """\
 [containers]
 default_ulimits = ["nofile={files}:{files}", "nproc=32768:32768"]
@@ -112,8 +114,9 @@ def _configure() -> None:
 def _create() -> None:
     """Make the namespace and bind it to FILE.
 
-    The kernel refuses to bind a mount namespace whose number is not above the caller's, and since Linux 6.18 numbers come from
-    a range per CPU: the same command succeeds or says "Invalid argument" by the CPU it happens to run on. So every CPU in turn.
+    The kernel refuses to bind a mount namespace whose number is not above the caller's, and since Linux 6.18 numbers
+    come from a range per CPU: the same command succeeds or says "Invalid argument" by the CPU it happens to run on. So
+    every CPU in turn.
     """
     FILE.parent.mkdir(exist_ok=True)
     FILE.touch()
@@ -124,7 +127,10 @@ def _create() -> None:
         said = subprocess.run(command, capture_output=True, text=True).stderr
         if _is_namespace(FILE):
             return
-    raise LabError(f"no mount namespace could be made at {FILE}: {said.strip()}", "run as root on a machine, not in a container without privileges")
+    raise LabError(
+        f"no mount namespace could be made at {FILE}: {said.strip()}",
+        "run as root on a machine, not in a container without privileges",
+    )
 
 
 def _is_namespace(path: Path) -> bool:
@@ -139,4 +145,5 @@ def _remove() -> None:
         run(["umount", str(FILE)])
     run(["umount", str(paths.RUN)])
     _FORWARDING.write_text(forwarding)
-    succeeds(["rmdir", str(paths.RUN)])
+    for directory in (paths.RUN, Path("/run/netns")):  # podman made the second one for its network namespaces
+        succeeds(["rmdir", str(directory)])

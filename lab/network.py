@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 
 from lab import paths
@@ -13,6 +15,7 @@ from lab.podman import holds, podman
 from lab.run import run, succeeds
 
 POOL = ipaddress.IPv4Network("10.77.0.0/16")
+_NETAVARK = ("NETAVARK_", "NETAVARK-")
 PODS = "10.1.0.0/16"  # MicroK8s's pod network
 
 
@@ -26,7 +29,9 @@ def allocate(taken: Iterable[str]) -> str:
     for subnet in POOL.subnets(new_prefix=24):
         if not any(subnet.overlaps(each) for each in used):
             return str(subnet)
-    raise LabError(f"no network is free in {POOL}", "remove a lab (script/lab down --lab NAME), or the machine's routes into it")
+    raise LabError(
+        f"no network is free in {POOL}", "remove a lab (script/lab down --lab NAME), or the machine's routes into it"
+    )
 
 
 def routed() -> list[str]:
@@ -56,17 +61,20 @@ def remove(lab: Lab) -> None:
 
 
 def clean() -> None:
-    """Remove the chains that netavark leaves behind, those that nothing refers to any more. For when no lab is left."""
+    """Remove the chains that netavark leaves behind, unless some network on this machine still uses them."""
     with paths.locked("iptables"):
-        for table in ("filter", "nat"):
-            _drop_unused_chains(table)
+        listings = {table: run(["iptables", "--wait", "-t", table, "-S"]).splitlines() for table in ("filter", "nat")}
+        if not any(map(is_of_a_network, [*listings["filter"], *listings["nat"]])):
+            for table, rules in listings.items():
+                _drop_chains(table, rules)
 
 
 def _rules(lab: Lab) -> Iterator[tuple[str, list[str]]]:
     """Rules by table, the last one becoming the first of its chain.
 
-    With bridge-nf-call-iptables = 1 frames between hosts pass these chains too. A host's own packets to a pod must keep their
-    source, or network policies would judge the wrong one; what leaves the bridge is refused at once instead of timing out.
+    With bridge-nf-call-iptables = 1 frames between hosts pass these chains too. A host's own packets to a pod must
+    keep their source, or network policies would judge the wrong one; what leaves the bridge is refused at once instead
+    of timing out.
     """
     bridge = json.loads(podman("network", "inspect", lab.network))[0]["network_interface"]
     mark = ["-m", "comment", "--comment", f"groundwork {lab.subnet}"]
@@ -79,13 +87,20 @@ def _iptables(table: str, verb: str, rule: list[str]) -> list[str]:
     return ["iptables", "--wait", "-t", table, verb, *rule]
 
 
-def _drop_unused_chains(table: str) -> None:
-    rules = run(["iptables", "--wait", "-t", table, "-S"]).splitlines()
-    for rule in rules:  # jumps into netavark's chains, from the built-in ones
-        words = rule.split()
-        if words[0] == "-A" and "NETAVARK" in rule and not words[1].startswith("NETAVARK"):
-            run(["iptables", "--wait", "-t", table, "-D", *words[1:]])
+def is_of_a_network(rule: str) -> bool:
+    """Tell netavark's rules for one network from those that it makes once and never removes."""
+    return (
+        rule.startswith("-A NETAVARK_FORWARD ")
+        or re.search(r"^-A POSTROUTING .*-j NETAVARK-[0-9A-F]{10,}", rule) is not None
+    )
+
+
+def _drop_chains(table: str, rules: list[str]) -> None:
+    for rule in rules:
+        verb, chain, *words = shlex.split(rule)
+        if verb == "-A" and not chain.startswith(_NETAVARK) and words[-1].startswith(_NETAVARK):
+            run(_iptables(table, "-D", [chain, *words]))
     chains = [rule.split()[1] for rule in rules if rule.startswith("-N NETAVARK")]
     for verb in ("-F", "-X"):
         for chain in chains:
-            run(["iptables", "--wait", "-t", table, verb, chain])
+            run(_iptables(table, verb, [chain]))

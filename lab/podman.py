@@ -17,6 +17,7 @@ def podman(*arguments: str, groups: Sequence[Path] = (), timeout: float | None =
     """Run podman and return what it prints. Call it while `namespace.held()`.
 
     Args:
+        *arguments: its verb, options and arguments.
         groups: control groups that podman, and so a container that it starts, joins first.
         timeout: seconds.
 
@@ -38,10 +39,14 @@ def holds(*arguments: str) -> bool:
 
 def attached(*arguments: str) -> int:
     """Run podman on our own terminal and return its exit status."""
-    return subprocess.run(namespace.entering(["podman", *arguments]), env={**os.environ, **namespace.ENVIRONMENT}).returncode
+    return subprocess.run(
+        namespace.entering(["podman", *arguments]), env={**os.environ, **namespace.ENVIRONMENT}
+    ).returncode
 
 
 def containers(label: str, value: str) -> list[dict[str, Any]]:
     """List the containers with this label, whatever state they are in, as podman's JSON has them."""
-    found: list[dict[str, Any]] = json.loads(podman("ps", "--all", "--format", "json", "--filter", f"label={label}={value}") or "[]")
+    found: list[dict[str, Any]] = json.loads(
+        podman("ps", "--all", "--format", "json", "--filter", f"label={label}={value}") or "[]"
+    )
     return found

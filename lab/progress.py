@@ -1,4 +1,4 @@
-"""Steps that speak: what is being done and how long it took, on standard error, so that results stay alone on standard output."""
+"""Steps that speak: what is being done and how long it took, on standard error; standard output is for results."""
 
 from __future__ import annotations
 

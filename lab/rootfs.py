@@ -1,8 +1,8 @@
 """Root file systems of lab hosts, by mmdebstrap from the archive that the machine itself uses.
 
-A host's root is an overlay of layers: the base (Debian's packages, which takes a minute), the files of ours over it (seconds,
-so that a change of a double needs no new base), and what the host itself writes. A directory is named by the hash of what goes
-into it and never changes afterwards, for hosts stand on it.
+A host's root is an overlay of layers: the base (Debian's packages, which takes a minute), the files of ours over it
+(seconds, so that a change of a double needs no new base), and what the host itself writes. A directory is named by the
+hash of what goes into it and never changes afterwards, for hosts stand on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DOUBLES = Path(__file__).with_name("doubles")
 
 @dataclass(frozen=True)
 class System:
-    """An operating system of lab hosts: the Debian release it is made of, and the suite of the site's mirror it installs from."""
+    """An operating system of lab hosts: the Debian release it is made of, and what it installs from the mirror."""
 
     base: str
     codename: str
@@ -52,7 +52,7 @@ Signed-By: /usr/share/keyrings/groundwork-lab.asc
 
 
 def build(names: Iterable[str] = SYSTEMS) -> None:
-    """Make the root file systems of these operating systems, and download the packages for the mirror; what is current stays."""
+    """Make these operating systems' root file systems, and download packages for the mirror, where not current."""
     for name in names:
         system = find(name)
         with paths.locked(f"rootfs-{system.base}"):
@@ -89,6 +89,7 @@ def bootstrap(codename: str, target: Path, include: Sequence[str], *options: str
 
     Args:
         codename: Debian's release, such as "bookworm".
+        target: the root of what is installed.
         include: packages beside the essential ones and apt.
         options: more options for mmdebstrap.
     """
@@ -98,7 +99,7 @@ def bootstrap(codename: str, target: Path, include: Sequence[str], *options: str
 
 
 def sources(codename: str) -> list[str]:
-    """Return the lines of a sources.list for a Debian release, from the mirror that this machine's own apt is set up for.
+    """Return the lines of a sources.list for a Debian release, at the mirror that this machine's own apt uses.
 
     GROUNDWORK_DEBIAN_MIRROR names another one.
 
@@ -110,9 +111,16 @@ def sources(codename: str) -> list[str]:
     own = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     fields = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
     found = (line.split() for line in sorted(set(fields.splitlines())))
-    lines = [f"deb {url} {_of_release(suite, own, codename)} main" for url, suite, part in found if part == "main" and _is_of(suite, own)]
+    lines = [
+        f"deb {url} {_of_release(suite, own, codename)} main"
+        for url, suite, part in found
+        if part == "main" and _is_of(suite, own)
+    ]
     if not lines:
-        raise LabError("this machine's apt knows no Debian archive", "run apt-get update, or set GROUNDWORK_DEBIAN_MIRROR to a mirror's URL")
+        raise LabError(
+            "this machine's apt knows no Debian archive",
+            "run apt-get update, or set GROUNDWORK_DEBIAN_MIRROR to a mirror's URL",
+        )
     return lines
 
 
@@ -131,7 +139,9 @@ def _build_base(system: System) -> None:
     with step(f"Install Debian {system.codename} for lab hosts"), paths.replacing(target) as root:
         debs = paths.HOSTS / system.base / "debs"
         with paths.replacing(debs) as downloads:
-            hooks = [f"--customize-hook={FILES / 'customize'} \"$1\" {downloads} {' '.join(packages(FILES / 'mirrored.txt'))}"]
+            hooks = [
+                f'--customize-hook={FILES / "customize"} "$1" {downloads} {" ".join(packages(FILES / "mirrored.txt"))}'
+            ]
             bootstrap(system.codename, root, packages(FILES / "packages.txt"), *hooks)
 
 
@@ -155,9 +165,14 @@ def _trees(name: str) -> list[Path]:
     return [tree for tree in trees if tree.is_dir()]
 
 
+def _contents(tree: Path) -> list[Path]:
+    """List what is in a tree, directories before what is in them; what Python and its tools cache is none of it."""
+    return [path for path in sorted(tree.rglob("*")) if not {"__pycache__", ".mypy_cache"} & set(path.parts)]
+
+
 def _copy(source: Path, target: Path) -> None:
     """Copy a tree with the modes of an installed system, whatever umask the checkout was made under."""
-    for path in sorted(source.rglob("*")):
+    for path in _contents(source):
         copy = target / path.relative_to(source)
         if path.is_symlink():
             copy.symlink_to(path.readlink())
@@ -166,7 +181,7 @@ def _copy(source: Path, target: Path) -> None:
             copy.chmod(0o755)
         else:
             shutil.copyfile(path, copy)
-            copy.chmod(0o755 if os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+            copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def _base_directory(system: System) -> Path:
@@ -181,9 +196,14 @@ def _files_directory(name: str) -> Path:
 def _described(name: str) -> Iterator[str]:
     """Say of every file of our layers what would change the layer."""
     for tree in _trees(name):
-        for path in sorted(tree.rglob("*")):
-            content = str(path.readlink()) if path.is_symlink() else "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-            yield f"{path.relative_to(tree)} {path.lstat().st_mode & 0o100} {content}"
+        for path in _contents(tree):
+            yield f"{path.relative_to(tree)} {path.lstat().st_mode & 0o100} {_content(path)}"
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return str(path.readlink())
+    return "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ def run(
     """Run a command and return its standard output.
 
     Args:
+        command: the program and its arguments.
         environment: variables set in addition to our own.
         stdin: text for its standard input, which is empty otherwise.
         timeout: seconds after which it is killed.
@@ -40,7 +41,9 @@ def run(
             timeout=timeout,
         )
     except FileNotFoundError as error:
-        raise LabError(f"{error.filename} is not there", "install what lab/machine-packages.txt lists: script/setup does") from error
+        raise LabError(
+            f"{error.filename} is not there", "install what lab/machine-packages.txt lists: script/setup does"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise LabError(f"no end of `{shlex.join(words)}` after {timeout:.0f} s", "look at what it waits for") from error
     if done.returncode:
@@ -49,7 +52,9 @@ def run(
     return done.stdout
 
 
-def succeeds(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, timeout: float | None = None) -> bool:
+def succeeds(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, timeout: float | None = None
+) -> bool:
     """Tell whether a command ends well; for questions, where no is an answer."""
     try:
         run(command, environment=environment, timeout=timeout)

@@ -8,26 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from lab import cgroups, hosts, namespace
-from lab.model import Host, Lab
+from lab.model import MIRROR, Host, Lab
 
 
 def status(lab: Lab, *, with_memory: bool = False) -> dict[str, Any]:
     """Return the lab as data: its hosts with address and state, and whether all of it runs.
 
     Args:
-        with_memory: also sum up each host's memory in MiB, as proportional set sizes (proc(5), smaps_rollup): pages that
-            processes share count once.
+        lab: which lab.
+        with_memory: also sum up each host's memory in MiB, as proportional set sizes (proc(5), smaps_rollup): pages
+            that processes share count once.
     """
     with namespace.held():
         states = hosts.states(lab)
     memory = used_memory(lab.name) if with_memory else None
     rows = [_row(host, states.get(host.name, "stopped")) for host in lab.hosts]
     if lab.mirror:
-        rows.append({"name": "mirror", "address": lab.address(2), "state": states.get("mirror", "stopped")})
+        rows.append({"name": "mirror", "address": lab.address(MIRROR), "state": states.get("mirror", "stopped")})
     if memory is not None:
         rows = [{**row, "memory_mib": memory[str(row["name"])]} for row in rows]
     is_up = all(row["state"] == "running" for row in rows)
-    found = {"ok": is_up, "lab": lab.name, "subnet": lab.subnet, "hosts": [row for row in rows if row["name"] != "mirror"]}
+    found = {
+        "ok": is_up,
+        "lab": lab.name,
+        "subnet": lab.subnet,
+        "hosts": [row for row in rows if row["name"] != "mirror"],
+    }
     if lab.mirror:
         found["mirror"] = rows[-1]
     return found
@@ -39,7 +45,9 @@ def table(found: dict[str, Any]) -> str:
     columns = ["name", "address", "state", "os", "gpus", *(["memory_mib"] if "memory_mib" in rows[0] else [])]
     cells = [columns, *([str(row.get(column) or "-") for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
 
 
 def used_memory(lab: str, proc: Path = Path("/proc")) -> Counter[str]:

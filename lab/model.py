@@ -89,8 +89,9 @@ class Lab:
         return self.directory / "hosts" / host
 
     def layers(self, host: str) -> list[Path]:
-        """Return the layers that a host was made of, the uppermost first; they stay when newer ones are built."""
-        return [Path(line) for line in (self.host_directory(host) / "layers").read_text().splitlines()]
+        """Return the layers that a host was made of, the uppermost first; none before it was made."""
+        file = self.host_directory(host) / "layers"
+        return [Path(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def next_address(self) -> str:
         """Return the first address that no host has."""

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ SYSTEMS = {
     "ubuntu-24.04": System("debian-12", "bookworm", "ubuntu", "noble"),  # a double: Debian with Ubuntu's names
 }
 DEFAULT = "debian-12"
+_UNUSED_SECONDS = 24 * 3600
 
 _SITE_SOURCES = """\
 Types: deb
@@ -59,7 +61,8 @@ def build(names: Iterable[str] = SYSTEMS) -> None:
             _build_base(system)
         with paths.locked(f"rootfs-{name}"):
             _build_files(name, system)
-    _prune()
+    with paths.locked("rootfs-pruning"):
+        _prune(names)
 
 
 def layers(name: str) -> list[Path]:
@@ -210,12 +213,13 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _prune() -> None:
-    """Remove layers that are neither current nor under a host."""
-    used = {layer for name in SYSTEMS for layer in layers(name)}
-    for lab in model.every():
-        for host in lab.hosts:
-            used.update(lab.layers(host.name))
+def _prune(current: Iterable[str]) -> None:
+    """Remove layers that no host stands on, unless they are new: another checkout may share the cache, or be about to."""
+    used = {layer for lab in model.every() for host in lab.hosts for layer in lab.layers(host.name)}
+    for name in current:
+        for layer in layers(name):
+            os.utime(layer)
     for path in paths.HOSTS.glob("*/*-*"):
-        if path.is_dir() and path not in used and re.fullmatch(r"(base|files)-[0-9a-f]{12}", path.name):
+        is_layer = re.fullmatch(r"(base|files)-[0-9a-f]{12}", path.name)
+        if is_layer and path not in used and time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
             shutil.rmtree(path)

@@ -44,6 +44,8 @@ LAB_VERSION = "99+lab"  # above Debian's own package of the same name, should a 
 EPOCH = "1767225600"  # 2026-01-01: packages of one input are one package, byte by byte
 COPIES = (("debian", "bookworm", "debian-12"), ("debian", "trixie", "debian-13"), ("ubuntu", "noble", "ubuntu-24.04"))
 
+# apt runs the scripts with a PATH of Debian's directories alone; modprobe's and depmod's doubles are in /usr/local.
+SCRIPT_HEAD = '#!/bin/sh\nset -e\nexport PATH="/usr/local/sbin:$PATH"\n'
 # The real packages leave the module loaded until the host reboots; here removing them takes all away at once.
 UNLOAD = "systemctl stop nvidia-persistenced 2>/dev/null || true\nmodprobe --remove nvidia || true\n"
 
@@ -242,7 +244,7 @@ def _scripts(entry: Mapping[str, Any]) -> dict[str, str]:
         "prerm": _when("remove", stop + unload) + _when("remove|upgrade", entry.get("prerm", "")),
         "postrm": _when("remove", entry.get("postrm", "")),
     }
-    return {name: f"#!/bin/sh\nset -e\n{body}" for name, body in parts.items() if body}
+    return {name: SCRIPT_HEAD + body for name, body in parts.items() if body}
 
 
 def _start(units: str) -> str:

@@ -91,7 +91,9 @@ def work(module: AnsibleModule) -> dict[str, object]:
 def main() -> None:
     """Check the host and exit."""
     types = {**NUMBERS, "disk": "path", "installed": "path", "names": "dict"}
-    module = AnsibleModule({name: {"type": kind, "required": True} for name, kind in types.items()}, supports_check_mode=True)
+    module = AnsibleModule(
+        {name: {"type": kind, "required": True} for name, kind in types.items()}, supports_check_mode=True
+    )
     finish(module, lambda: work(module))
 
 

@@ -40,7 +40,7 @@ checks:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.groundwork.mirror import check
+from ansible.module_utils.groundwork.mirror import check, fetch
 from ansible.module_utils.groundwork.module import finish
 
 
@@ -54,7 +54,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    finish(module, lambda: {"checks": [verdict.to_dict() for verdict in check(given["mirrors"], given["timeout_seconds"])]})
+    finish(
+        module, lambda: {"checks": [verdict.to_dict() for verdict in check(given["mirrors"], given["timeout_seconds"], fetch)]}
+    )
 
 
 if __name__ == "__main__":

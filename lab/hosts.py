@@ -19,7 +19,7 @@ from lab import cgroups, paths, rootfs, signing
 from lab.doubles.nvidia import hardware
 from lab.errors import LabError
 from lab.model import GATEWAY, MIRROR, Host, Lab
-from lab.podman import containers, holds, inside, podman
+from lab.podman import change, containers, holds, inside, podman
 from lab.run import run, wait_for
 
 STOP_SECONDS = 25  # systemd in a host waits 10 s for its services
@@ -50,7 +50,7 @@ def run_container(lab: Lab, name: str, address: str, arguments: Sequence[str], m
     options += ["--privileged", "--cgroupns", "private", "--cgroup-parent", f"/{cgroups.PARENT}/{group}"]
     if memory_mib is not None and not groups:
         options += ["--memory", f"{memory_mib}m"]
-    podman("run", "--detach", *options, *arguments, groups=groups)
+    change(lab.container(name), "run", "--detach", *options, *arguments, groups=groups)
 
 
 def create(lab: Lab, host: Host) -> None:
@@ -109,7 +109,8 @@ def stop(lab: Lab, host: str) -> None:
 
 def discard(lab: Lab, name: str) -> None:
     """End a container of the lab and remove it, if there is one."""
-    podman("rm", "--force", "--ignore", "--time", str(STOP_SECONDS), lab.container(name))
+    container = lab.container(name)
+    change(container, "rm", "--force", "--ignore", "--time", str(STOP_SECONDS), container)
 
 
 def is_running(lab: Lab, name: str) -> bool:

@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "CONTAINERS_REGISTRIES_CONF": str(paths.RUN / "registries.conf"),
 }
 _HYBRID = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+# What podman and crun keep in places that cannot be set: addresses given out, network namespaces, containers' states.
+_STATE_DIRECTORIES = ("/run/containers", "/run/netns", "/run/crun")
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 # lock_type, tmp_dir, network_config_dir: podman keeps these outside its storage by default, where another podman would
@@ -120,7 +122,7 @@ def _create() -> None:
     """
     FILE.parent.mkdir(exist_ok=True)
     FILE.touch()
-    inner = _HYBRID if cgroups.v1(cgroups.mounted()) else ":"
+    inner = " && ".join(_mounts())
     said = ""
     for cpu in sorted(os.sched_getaffinity(0)):
         command = ["taskset", "-c", str(cpu), "unshare", f"--mount={FILE}", "--propagation", "slave", "sh", "-c", inner]
@@ -131,6 +133,17 @@ def _create() -> None:
         f"no mount namespace could be made at {FILE}: {said.strip()}",
         "run as root on a machine, not in a container without privileges",
     )
+
+
+def _mounts() -> Iterator[str]:
+    """Yield the commands that give the namespace its own mounts."""
+    yield "set -e"
+    if cgroups.v1(cgroups.mounted()):
+        yield _HYBRID
+    for directory in _STATE_DIRECTORIES:
+        own = paths.RUN / "state" / Path(directory).name
+        yield f"mkdir -p {own} {directory}"
+        yield f"mount --bind {own} {directory}"
 
 
 def _is_namespace(path: Path) -> bool:
@@ -145,5 +158,5 @@ def _remove() -> None:
         run(["umount", str(FILE)])
     run(["umount", str(paths.RUN)])
     _FORWARDING.write_text(forwarding)
-    for directory in (paths.RUN, Path("/run/netns")):  # podman made the second one for its network namespaces
-        succeeds(["rmdir", str(directory)])
+    for directory in (str(paths.RUN), *_STATE_DIRECTORIES):  # those that are empty
+        succeeds(["rmdir", directory])

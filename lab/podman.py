@@ -9,27 +9,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import cgroups, namespace
+from lab import cgroups, namespace, paths
 from lab.run import run, succeeds
 
 
-def podman(*arguments: str, groups: Sequence[Path] = (), timeout: float | None = 600) -> str:
+def podman(*arguments: str) -> str:
     """Run podman and return what it prints. Call it while `namespace.held()`.
-
-    Args:
-        *arguments: its verb, options and arguments.
-        groups: control groups that podman, and so a container that it starts, joins first.
-        timeout: seconds.
 
     Raises:
         LabError: podman failed.
     """
-    return inside("podman", *arguments, groups=groups, timeout=timeout)
+    return inside("podman", *arguments)
 
 
-def inside(*command: str, groups: Sequence[Path] = (), timeout: float | None = 600) -> str:
-    """Run any command in the lab's namespace with podman's settings, such as buildah or mount."""
-    return run(cgroups.joining(groups, namespace.entering(command)), environment=namespace.ENVIRONMENT, timeout=timeout)
+def change(container: str, *arguments: str, groups: Sequence[Path] = ()) -> None:
+    """Run podman to start or remove a container, one such command after the other, and each to its end.
+
+    podman forgets to free the address of a container whose start was interrupted, and does so too when it removes one
+    that another podman is just starting. So Ctrl-C does not reach it; and should we be killed, the lock, which is held
+    by a process of its own and not inherited by the container, makes the next command wait for this one.
+
+    Args:
+        container: its name.
+        *arguments: podman's verb, options and arguments.
+        groups: control groups that the container joins.
+
+    Raises:
+        LabError: podman failed.
+    """
+    locks = paths.RUN / "locks"
+    locks.mkdir(exist_ok=True)
+    command = ["flock", "--close", str(locks / container), *namespace.entering(["podman", *arguments])]
+    run(cgroups.joining(groups, command), environment=namespace.ENVIRONMENT, timeout=600, uninterrupted=True)
+
+
+def inside(*command: str) -> str:
+    """Run any command in the lab's namespace with podman's settings, such as mount."""
+    return run(namespace.entering(command), environment=namespace.ENVIRONMENT, timeout=600)
 
 
 def holds(*arguments: str) -> bool:

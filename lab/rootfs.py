@@ -214,7 +214,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _prune(current: Iterable[str]) -> None:
-    """Remove layers that no host stands on, unless they are new: another checkout may share the cache, or be about to."""
+    """Remove layers that no host stands on and that nobody has built for a day: checkouts may share the cache."""
     used = {layer for lab in model.every() for host in lab.hosts for layer in lab.layers(host.name)}
     for name in current:
         for layer in layers(name):

@@ -18,6 +18,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
+    uninterrupted: bool = False,
 ) -> str:
     """Run a command and return its standard output.
 
@@ -26,20 +27,14 @@ def run(
         environment: variables set in addition to our own.
         stdin: text for its standard input, which is empty otherwise.
         timeout: seconds after which it is killed.
+        uninterrupted: whether it is to end by itself even when we are interrupted (Ctrl-C).
 
     Raises:
         LabError: it is not installed, failed or took too long; the message holds the end of what it said.
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(
-            words,
-            env={**os.environ, **(environment or {})},
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        done = _completed(words, {**os.environ, **(environment or {})}, stdin or "", timeout, uninterrupted)
     except FileNotFoundError as error:
         raise LabError(
             f"{error.filename} is not there", "install what lab/machine-packages.txt lists: script/setup does"
@@ -50,6 +45,25 @@ def run(
         said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
         raise LabError(f"`{shlex.join(words)}` failed with status {done.returncode}:\n{said}", "see the message above")
     return done.stdout
+
+
+def _completed(
+    words: list[str], environment: Mapping[str, str], stdin: str, timeout: float | None, uninterrupted: bool
+) -> subprocess.CompletedProcess[str]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=uninterrupted
+    ) as process:
+        try:
+            output, said = process.communicate(stdin, timeout)
+        except KeyboardInterrupt:
+            if not uninterrupted:
+                process.kill()
+            raise  # leaving the block waits for the end
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, output, said)
 
 
 def succeeds(

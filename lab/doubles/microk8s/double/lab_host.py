@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from . import arguments, node, system
+from . import node, system
 
 WITH_CGROUPS = Path("/usr/lib/lab/with-cgroups")
 CONTAINER_HOOK = Path("/usr/lib/lab/nvidia-container-hook")
@@ -46,6 +46,14 @@ FLAGS = {
         "--conntrack-tcp-timeout-close-wait=0",
     ],
     "kube-controller-manager": ["--allocate-node-cidrs=true", "--node-cidr-mask-size=24"],
+}
+# MicroK8s's kubelite names the files of its components in its own way
+FILE_FLAGS = {
+    "--apiserver-args-file": "--kube-apiserver-args-file",
+    "--controller-manager-args-file": "--kube-controller-manager-args-file",
+    "--scheduler-args-file": "--kube-scheduler-args-file",
+    "--proxy-args-file": "--kube-proxy-args-file",
+    "--kubelet-args-file": "--kubelet-args-file",
 }
 
 _CRI = r"\[plugins\.[\"']io\.containerd\.grpc\.v1\.cri[\"']"
@@ -78,15 +86,17 @@ def _base_specification() -> Path:
 
 
 def kubelite_arguments(words: Sequence[str]) -> list[str]:
-    """kubelite's flags, with the components' files replaced by copies that have the lab's flags at their end."""
+    """The flags of args/kubelite for the lab's kubelite, which reads copies of the components' files with the lab's flags added."""
     (_folder() / "kubelet.yaml").write_text(yaml.safe_dump(KUBELET))
-    adapted = list(words)
-    for component, flags in FLAGS.items():
-        copy = _folder() / component
-        copy.write_text("\n".join([arguments.read(component), *flags, ""]))
-        original = str(node.arguments_file(component))
-        adapted = [word.replace(f"={original}", f"={copy}") if word.endswith(original) else word for word in adapted]
-    return adapted
+    given = dict(word.split("=", 1) for word in words)
+    adapted = [f"--start-control-plane={given.get('--start-control-plane', 'true')}"]
+    return adapted + [f"{flag}={_with_flags(Path(given[theirs]))}" for theirs, flag in FILE_FLAGS.items()]
+
+
+def _with_flags(file: Path) -> Path:
+    copy = _folder() / file.name
+    copy.write_text("\n".join([file.read_text(), *FLAGS.get(file.name, []), ""]))
+    return copy
 
 
 def _folder() -> Path:

@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
     # One more than there are cores: ansible-lint waits much for programs that it starts.
     with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1) as pool:
-        done = [_show(task.result()) for task in as_completed([pool.submit(_run, name, commands[name]) for name in chosen])]
+        done = [
+            _show(task.result()) for task in as_completed([pool.submit(_run, name, commands[name]) for name in chosen])
+        ]
     failed = [result.name for result in done if result.status]
     print(f"\nfailed: {', '.join(failed)}" if failed else f"\nall {len(done)} checks passed")
     return 1 if failed else 0
@@ -64,7 +66,11 @@ def _commands() -> dict[str, list[str]]:
 def _shell_scripts() -> list[str]:
     """The files of our script folders that begin with a shell's name."""
     files = sorted(path for folder in SHELL_SCRIPTS for path in (ROOT / folder).iterdir() if path.is_file())
-    return [str(path.relative_to(ROOT)) for path in files if path.read_text().startswith(("#!/bin/sh", "#!/usr/bin/env bash"))]
+    return [
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.read_text().startswith(("#!/bin/sh", "#!/usr/bin/env bash"))
+    ]
 
 
 def _run(name: str, command: Sequence[str]) -> Result:

@@ -71,7 +71,9 @@ def _verbs(role: Path) -> str:
 
 
 def _variables(options: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [f"| `{name}` | {_kind(option)} | {_default(option)} | {_prose(option)} |" for name, option in options.items()]
+    rows = [
+        f"| `{name}` | {_kind(option)} | {_default(option)} | {_prose(option)} |" for name, option in options.items()
+    ]
     return "\n".join(["| name | type | default | what it is |", "|---|---|---|---|", *rows]) if rows else "None."
 
 
@@ -81,7 +83,9 @@ def _kind(option: Mapping[str, Any]) -> str:
 
 
 def _default(option: Mapping[str, Any]) -> str:
-    return "required" if option.get("required") else f"`{_escape(json.dumps(option.get('default'), ensure_ascii=False))}`"
+    return (
+        "required" if option.get("required") else f"`{_escape(json.dumps(option.get('default'), ensure_ascii=False))}`"
+    )
 
 
 def _prose(option: Mapping[str, Any]) -> str:

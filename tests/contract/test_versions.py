@@ -45,7 +45,9 @@ def test_no_version_of_a_role_is_left_out() -> None:
 
 def test_requirements_are_pinned_to_these() -> None:
     found = pins(ROOT / "requirements.txt")
-    assert {name: found[name] for name in ("uv", "ansible")} == {name: VERSIONS["python"][name] for name in ("uv", "ansible")}
+    assert {name: found[name] for name in ("uv", "ansible")} == {
+        name: VERSIONS["python"][name] for name in ("uv", "ansible")
+    }
     lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
     assert [line for line in lines if line and "==" not in line] == []
 
@@ -62,7 +64,9 @@ def test_hosts_get_these() -> None:
 def test_programs_are_locked_to_these(program: str) -> None:
     wanted = VERSIONS["lab"]["programs"][program]
     module = (ROOT / f"lab/programs/{program}/go.mod").read_text()
-    assert re.search(rf"^\s*(require )?{re.escape(wanted['module'])} {re.escape(wanted['version'])}( |$)", module, re.MULTILINE)
+    assert re.search(
+        rf"^\s*(require )?{re.escape(wanted['module'])} {re.escape(wanted['version'])}( |$)", module, re.MULTILINE
+    )
 
 
 def test_every_program_has_a_version() -> None:
@@ -72,4 +76,6 @@ def test_every_program_has_a_version() -> None:
 def test_what_was_not_read_says_why() -> None:
     """A value that is null has its reason beside it."""
     for line in (ROOT / "versions.yml").read_text().splitlines():
-        assert not re.search(r":\s*(null|~)?\s*$", line.split("#")[0]) or "#" in line or line.rstrip().endswith(":"), line
+        assert not re.search(r":\s*(null|~)?\s*$", line.split("#")[0]) or "#" in line or line.rstrip().endswith(":"), (
+            line
+        )

@@ -212,7 +212,7 @@ def _make_driver(version: str, new: Path) -> None:
         (work / name).rename(new / name)
     shutil.rmtree(work)
     module = new / "nvidia.ko"
-    module.write_text((NVIDIA / "module/nvidia.ko").read_text().replace("@VERSION@", version))
+    module.write_text((NVIDIA / "module/nvidia.py").read_text().replace("@VERSION@", version))
     module.chmod(0o755)
 
 

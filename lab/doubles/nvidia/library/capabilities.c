@@ -21,7 +21,7 @@ static void make_parents(char *path)
 {
     for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
         *at = 0;
-        mkdir(path, 0555);
+        mkdir(path, 0755);
         *at = '/';
     }
 }
@@ -38,6 +38,7 @@ static void show(int gpu_minor, int gi, int ci)
         fprintf(f, "DeviceFileMinor: %d\nDeviceFileMode: 292\nDeviceFileModify: 1\n", minor);
         fclose(f);
     }
+    mkdir(NODES, 0755);
     snprintf(path, sizeof path, NODES "/nvidia-cap%d", minor);
     if (mknod(path, S_IFCHR | 0444, makedev(CAPS_MAJOR, (unsigned)minor)) == 0) chmod(path, 0444);
 }

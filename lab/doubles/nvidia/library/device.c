@@ -190,7 +190,8 @@ API nvmlDeviceGetUtilizationRates(nvmlDevice_t d, nvmlUtilization_t *u)
         return NVML_SUCCESS;                                                                                                \
     }
 CODEC(nvmlDeviceGetEncoderUtilization)
-CODEC(nvmlDeviceGetDecoderUtilization) CODEC(nvmlDeviceGetJpgUtilization) CODEC(nvmlDeviceGetOfaUtilization) API
+CODEC(nvmlDeviceGetDecoderUtilization)
+CODEC(nvmlDeviceGetJpgUtilization) CODEC(nvmlDeviceGetOfaUtilization) API
     nvmlDeviceGetPcieThroughput(nvmlDevice_t d, nvmlPcieUtilCounter_t k, unsigned *v)
 {
     (void)k;

@@ -239,8 +239,7 @@ int mig_command(int count, char **words)
     if (!status) head(act);
     for (unsigned i = 0; !status && i < s.count; i++) {
         unsigned mode = 0, pending = 0;
-        if (s.rc[i] || nvml.nvmlDeviceGetMigMode(s.device[i], &mode, &pending)) continue;
-        if (!mode && act != list_profiles) continue; /* instances are on GPUs in MIG mode */
+        if (s.rc[i] || nvml.nvmlDeviceGetMigMode(s.device[i], &mode, &pending) || !mode) continue;
         status = act(s.device[i], s.index[i], &w);
         done = 1;
     }

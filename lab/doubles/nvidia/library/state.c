@@ -30,7 +30,8 @@ struct field {
 #define STR(s, f) {#f, 's', offsetof(struct s, f), sizeof(((struct s *)0)->f)}
 static const struct field host_fields[] = {STR(host, driver),     STR(host, fault),  STR(host, fail),
                                            INT(host, cuda_fault), INT(host, events), {0}};
-static const struct field gpu_fields[] = {STR(gpu, model), STR(gpu, product),
+static const struct field gpu_fields[] = {STR(gpu, model),
+                                          STR(gpu, product),
                                           STR(gpu, uuid),
                                           STR(gpu, serial),
                                           STR(gpu, pci),

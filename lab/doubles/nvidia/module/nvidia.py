@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The double of the driver's kernel module, version @VERSION@; modprobe's double runs it: load, unload or info.
 
-Loading brings what the real one brings: device nodes, /proc/driver/nvidia, the driver's link in PCI sysfs. All of it is made
-anew at each load from /etc/lab/nvidia/double.ini, the hardware. /proc/devices cannot be changed and does not name the driver.
+Loading brings what the real one brings: device nodes, /proc/driver/nvidia, the driver's link in PCI sysfs. All of it is
+made anew at each load from /etc/lab/nvidia/double.ini, the hardware. /proc/devices cannot be changed, and does not name
+the driver.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MODULES = Path("/proc/modules")
 
 NVIDIA, UVM, CAPABILITIES = 195, 508, 511  # majors; the last two are dynamic on real hosts
 CONFIG, MONITOR = 1, 2  # minors of MIG's two capabilities of the whole driver
-KEEPS_MIG_MODE = ("A100",)  # Ampere alone keeps MIG mode over a reset of the GPU: NVIDIA's MIG user guide, "Enable MIG mode"
+KEEPS_MIG_MODE = ("A100",)  # Ampere alone keeps it over a reset: NVIDIA's MIG user guide, "Enable MIG mode"
 
 
 def load() -> None:
@@ -96,10 +97,12 @@ def release() -> list[configparser.SectionProxy]:
 
 
 def list_gpus(state: configparser.ConfigParser) -> list[configparser.SectionProxy]:
+    """The GPUs' own sections."""
     return [state[name] for name in state.sections() if name.startswith("gpu.") and name.count(".") == 1]
 
 
 def persistence_daemon_runs() -> bool:
+    """The daemon has the driver open, and so the module cannot go."""
     return PERSISTENCED.exists() and Path("/proc", PERSISTENCED.read_text().strip()).exists()
 
 
@@ -123,8 +126,8 @@ class State:
 
 def write_files(gpus: list[configparser.SectionProxy]) -> None:
     """The driver's texts under /proc/driver."""
-    release = f"NVIDIA UNIX Open Kernel Module for x86_64  {VERSION}  Release Build"
-    put("nvidia/version", f"NVRM version: {release}  (double)\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14+deb12u1)\n")
+    module = f"NVIDIA UNIX Open Kernel Module for x86_64  {VERSION}  Release Build  (double)"
+    put("nvidia/version", f"NVRM version: {module}\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14+deb12u1)\n")
     put("nvidia/params", "ModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 0\nDeviceFileMode: 438\n")
     put("nvidia/registry", 'Binary: ""\n')
     put("nvidia/capabilities/mig/config", capability(CONFIG, 256))
@@ -136,12 +139,14 @@ def write_files(gpus: list[configparser.SectionProxy]) -> None:
 
 
 def put(path: str, text: str) -> None:
+    """Write a file of the tree."""
     file = TREE / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
 def capability(minor: int, mode: int) -> str:
+    """What a capability's file says of its device node."""
     return f"DeviceFileMinor: {minor}\nDeviceFileMode: {mode}\nDeviceFileModify: 1\n"
 
 
@@ -157,19 +162,22 @@ def mig_minors() -> str:
 
 
 def information(gpu: configparser.SectionProxy) -> str:
+    """What /proc/driver/nvidia/gpus says of a GPU."""
     return (
         f"Model: \t\t {gpu['product']}\nIRQ:   \t\t {64 + int(gpu['minor'])}\nGPU UUID: \t {gpu['uuid']}\n"
-        f"Video BIOS: \t 96.00.99.00.01\nBus Type: \t PCIe\nDMA Size: \t 52 bits\nDMA Mask: \t 0xfffffffffffff\n"
-        f"Bus Location: \t {address(gpu)}\nDevice Minor: \t {gpu['minor']}\nGPU Firmware: \t {VERSION}\nGPU Excluded:\t No\n"
+        "Video BIOS: \t 96.00.99.00.01\nBus Type: \t PCIe\nDMA Size: \t 52 bits\nDMA Mask: \t 0xfffffffffffff\n"
+        f"Bus Location: \t {address(gpu)}\nDevice Minor: \t {gpu['minor']}\nGPU Firmware: \t {VERSION}\n"
+        "GPU Excluded:\t No\n"
     )
 
 
 def address(gpu: configparser.SectionProxy) -> str:
+    """The PCI address as sysfs writes it: 0000:1b:00.0."""
     return gpu["pci"][4:].lower()
 
 
 def make_nodes(gpus: list[configparser.SectionProxy]) -> None:
-    """What nvidia-modprobe and udev's rules make of the driver's majors. No driver is behind them: opening says ENXIO."""
+    """What nvidia-modprobe and udev's rules make. No driver is behind the nodes: opening one says ENXIO."""
     for gpu in gpus:
         node(f"nvidia{gpu['minor']}", NVIDIA, int(gpu["minor"]))
     node("nvidiactl", NVIDIA, 255)
@@ -181,6 +189,7 @@ def make_nodes(gpus: list[configparser.SectionProxy]) -> None:
 
 
 def node(name: str, major: int, minor: int, mode: int = 0o666) -> None:
+    """Make a character device node; an old one of the name is replaced."""
     path = DEVICES / name
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)

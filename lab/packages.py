@@ -150,9 +150,8 @@ def _fill(new: Path) -> None:
 
 
 def _ours(archive: str) -> list[Package]:
-    sets = [_Set(DOUBLES / "system/packages/system.yml", _common())]
-    if (snapd := DOUBLES / "snapd/packages/snapd.yml").exists():
-        sets.append(_Set(snapd, _common()))
+    system = DOUBLES / "system/packages"
+    sets = [_Set(system / "system.yml", _common()), _Set(system / "snapd.yml", {}, [DOUBLES / "snapd"])]
     if archive == "ubuntu":
         sets += _ubuntu_sets(driver_versions()[0], "-server", "0ubuntu0.24.04.1", "ubuntu-signed.yml")
     return [package for each in sets for package in each.packages()]

@@ -1,0 +1,159 @@
+"""Running containers that lost their GPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.groundwork.gpu import containers
+from ansible.module_utils.groundwork.gpu.containers import Container, Device
+
+GPU = Device("/dev/nvidia0", 195, 0)
+DEFAULT = ("c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 5:0 rwm", "c 136:* rwm")
+"""What runc 1.3 writes for every container."""
+GIVEN = (*DEFAULT, "c 195:255 rw", "c 508:0 rw", "c 195:0 rw")
+GROUP_V1 = """\
+12:devices:/kubepods/besteffort/pod1c5e/{id}
+11:cpu,cpuacct:/kubepods/besteffort/pod1c5e/{id}
+1:name=systemd:/kubepods/besteffort/pod1c5e/{id}
+0::/system.slice/containerd.service
+"""
+GROUP_V2 = "0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-{id}.scope\n"
+
+
+def specification(*devices: Device) -> dict[str, Any]:
+    """A bundle's config.json, of what matters here."""
+    listed = [{"path": one.path, "type": "c", "major": one.major, "minor": one.minor} for one in devices]
+    return {
+        "ociVersion": "1.2.1",
+        "annotations": {
+            "io.kubernetes.cri.container-name": "train",
+            "io.kubernetes.cri.container-type": "container",
+            "io.kubernetes.cri.sandbox-name": "train-0",
+            "io.kubernetes.cri.sandbox-namespace": "default",
+        },
+        "linux": {"devices": [*listed, {"path": "/dev/nvidiactl", "type": "c", "major": 195, "minor": 255}]},
+    }
+
+
+class Host:
+    """A host's files: bundles, processes, cgroups."""
+
+    def __init__(self, root: Path) -> None:
+        self.bundles, self.proc = root / "bundles", root / "proc"
+        self.own, self.shim = root / "own", root / "shim"
+        (self.proc / "self").mkdir(parents=True)
+        (self.proc / "self/root").symlink_to(self.own)
+        (self.proc / "77").mkdir()
+        (self.proc / "77/root").symlink_to(self.shim)
+
+    def run(self, identity: str, found: dict[str, Any], group: str = GROUP_V1) -> None:
+        bundle = self.bundles / identity
+        bundle.mkdir(parents=True)
+        (bundle / "config.json").write_text(json.dumps(found))
+        (bundle / "init.pid").write_text("4711")
+        (self.proc / "4711").mkdir(exist_ok=True)
+        (self.proc / "4711/cgroup").write_text(group.format(id=identity))
+        (self.proc / "4711/status").write_text("Name:\tpython3\nState:\tS (sleeping)\nPPid:\t77\n")
+
+    def allow(self, root: Path, identity: str, lines: tuple[str, ...]) -> None:
+        directory = root / f"sys/fs/cgroup/devices/kubepods/besteffort/pod1c5e/{identity}"
+        directory.mkdir(parents=True)
+        (directory / "devices.list").write_text("\n".join(lines) + "\n")
+
+    def observe(self) -> list[Container]:
+        return containers.observe(self.bundles, self.proc)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_container_keeps_its_gpu(host: Host) -> None:
+    host.run("a1", specification(GPU))
+    host.allow(host.own, "a1", GIVEN)
+    found = host.observe()
+    assert found == [Container("default/train-0", "train", (GPU,), GIVEN)]
+    assert found[0].lost == ()
+    assert containers.check(found).status == "ok"
+
+
+def test_the_fault_is_found_by_name_with_pod_container_and_remedy(host: Host) -> None:
+    host.run("a1", specification(GPU))
+    host.allow(host.own, "a1", DEFAULT)
+    verdict = containers.check(host.observe())
+    assert (verdict.name, verdict.status) == ("kubernetes_gpu.running_pods_keep_their_gpu", "failed")
+    assert verdict.observed == "default/train-0, container train: /dev/nvidia0"
+    assert "Delete these pods" in verdict.remedy
+
+
+def test_cgroups_may_be_mounted_where_the_runtime_lives_alone(host: Host) -> None:
+    host.run("a1", specification(GPU))
+    host.allow(host.shim, "a1", DEFAULT)
+    assert containers.check(host.observe()).status == "failed"
+
+
+def test_containers_without_gpus_are_not_looked_at(host: Host) -> None:
+    host.run("a1", specification())
+    verdict = containers.check(host.observe())
+    assert (host.observe(), verdict.status, verdict.observed) == ([], "skipped", "no container with a GPU runs here")
+
+
+def test_cgroup_v2_is_skipped_with_the_reason(host: Host) -> None:
+    host.run("a1", specification(GPU), GROUP_V2)
+    verdict = containers.check(host.observe())
+    assert (verdict.status, "cgroup v2" in verdict.observed) == ("skipped", True)
+
+
+def test_a_container_that_ends_meanwhile_is_left_out(host: Host) -> None:
+    host.run("a1", specification(GPU))
+    (host.proc / "4711/cgroup").unlink()
+    assert host.observe() == []
+
+
+def test_a_host_without_containerd_has_none(host: Host) -> None:
+    assert host.observe() == []
+
+
+def test_the_return_shape() -> None:
+    one = Container("default/train-0", "train", (GPU, Device("/dev/nvidia1", 195, 1)), ("c 195:0 rw",))
+    assert one.to_dict() == {
+        "pod": "default/train-0",
+        "name": "train",
+        "gpus": ["/dev/nvidia0", "/dev/nvidia1"],
+        "lost": ["/dev/nvidia1"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("a *:* rwm", True),
+        ("c 195:* rw", True),
+        ("c 195:0 rwm", True),
+        ("c *:* m", False),
+        ("c 195:1 rw", False),
+        ("c 195:0 r", False),
+        ("c 508:* rw", False),
+        ("b 195:0 rw", False),
+    ],
+)
+def test_lines_of_devices_list(line: str, allowed: bool) -> None:
+    assert containers.allows(line, GPU) is allowed
+
+
+@pytest.mark.parametrize(
+    ("paths", "wanted"),
+    [
+        (["/dev/nvidia0", "/dev/nvidia12"], 2),
+        (["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-caps/nvidia-cap3"], 0),
+        (["/dev/null"], 0),
+    ],
+)
+def test_gpus_are_told_from_other_devices(paths: list[str], wanted: int) -> None:
+    devices = [{"path": path, "major": 195, "minor": 0} for path in paths]
+    assert len(containers.gpus({"linux": {"devices": devices}})) == wanted
+    assert containers.gpus({}) == ()

@@ -1,0 +1,136 @@
+"""All GPUs of a host, each in a child."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import Any
+
+import pynvml
+import pytest
+from ansible.module_utils.groundwork.gpu import kernel, pci
+from ansible.module_utils.groundwork.gpu.model import Gpu, Pci, PciDevice
+from ansible.module_utils.groundwork.gpu.observe import complete, observe
+
+from tests.unit.module_utils.fakes import gpu_library, library, refuse
+
+PLACES = ("0000:1b:00.0", "0000:43:00.0", "0000:52:00.0")
+
+
+def device(bus_id: str, kind: Any = "gpu", numa_node: int | None = 0) -> PciDevice:
+    return PciDevice(bus_id, kind, "2330", "16c1", "nvidia", numa_node, 16, 16, "32.0 GT/s PCIe", "32.0 GT/s PCIe")
+
+
+@pytest.fixture
+def sysfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pci, "observe", lambda: (device("0000:1b:00.0", numa_node=1),))
+    monkeypatch.setattr(kernel, "observe", lambda *_: ("580.126.09", True))
+
+
+def indexed(**by_index: Any) -> Any:
+    """NVML's handles, of which some do not come."""
+
+    def handle(index: int) -> str:
+        answer = by_index.get(f"gpu_{index}", f"handle {index}")
+        return str(answer()) if callable(answer) else answer
+
+    return handle
+
+
+def hang() -> str:
+    while True:
+        signal.pause()
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_host_is_one_picture() -> None:
+    host = observe(5, gpu_library())
+    assert host.nvml.available
+    assert [gpu.uuid for gpu in host.gpus] == ["GPU-b31ec6c1-5963-5d81-87c0-d9172092cc75"]
+    assert host.gpus[0].pci == Pci("0000:1b:00.0", "2330", "16c1", 1, 5, 5, 16, 16)
+    assert host.driver.kernel_module_version == "580.126.09"
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_the_return_shape_is_json_with_stable_keys() -> None:
+    found = json.loads(json.dumps(observe(5, gpu_library()).to_dict()))
+    assert set(found) == {"driver", "nvml", "gpus", "pci_devices"}
+    assert set(found["driver"]) >= {"version", "cuda_version", "nvml_version", "kernel_module_version"}
+    assert set(found["nvml"]) == {"available", "reason", "remedy"}
+    assert set(found["gpus"][0]) >= {
+        "index", "uuid", "name", "serial", "pci", "memory", "mig", "ecc", "temperature", "power", "clocks",
+        "processes", "persistence_mode", "compute_mode", "error",
+    }  # fmt: skip
+    assert set(found["gpus"][0]["memory"]) >= {"total_mib", "used_mib", "free_mib"}
+    assert set(found["gpus"][0]["mig"]) >= {"mode_current", "mode_pending", "devices"}
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_lost_and_a_hanging_gpu_hide_no_other() -> None:
+    lost = refuse(pynvml.NVML_ERROR_GPU_IS_LOST)
+    handles = indexed(gpu_1=lost, gpu_2=hang)
+    start = time.monotonic()
+    host = observe(1, gpu_library(DeviceGetCount=4, DeviceGetHandleByIndex=handles))
+    assert [gpu.error.code if gpu.error else None for gpu in host.gpus] == [None, "GpuIsLost", "Timeout", None]
+    assert [gpu.index for gpu in host.gpus] == [0, 1, 2, 3]
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_gpu_whose_process_dies_is_told() -> None:
+    host = observe(5, gpu_library(DeviceGetHandleByIndex=lambda _index: signal.raise_signal(signal.SIGKILL)))
+    assert host.gpus[0].error is not None
+    assert host.gpus[0].error.code == "Failed"
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_without_a_driver_pci_and_kernel_still_tell() -> None:
+    host = observe(5, library(Init=refuse(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)))
+    assert (host.nvml.available, host.gpus) == (False, ())
+    assert host.nvml.reason == "NVML Init: Driver Not Loaded"
+    assert "modprobe" in str(host.nvml.remedy)
+    assert [found.bus_id for found in host.pci_devices] == ["0000:1b:00.0"]
+    assert host.driver.kernel_module_version == "580.126.09"
+    assert host.driver.version is None
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_driver_that_hangs_is_given_up() -> None:
+    host = observe(0.2, library(Init=hang))
+    assert not host.nvml.available
+    assert host.nvml.reason == "No answer in time from the NVIDIA driver"
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_host_may_have_a_driver_and_no_gpu() -> None:
+    host = observe(5, gpu_library(DeviceGetCount=0))
+    assert (host.nvml.available, host.gpus) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("told", "plugged", "places"),
+    [
+        (["0000:1b:00.0", None, "0000:52:00.0"], PLACES, ["0000:1b:00.0", "0000:43:00.0", "0000:52:00.0"]),
+        ([None, None, "0000:52:00.0"], PLACES, [None, None, "0000:52:00.0"]),
+        ([None, "0000:43:00.0"], PLACES, [None, "0000:43:00.0"]),
+        (["0000:1b:00.0", None], PLACES[:1], ["0000:1b:00.0", None]),
+        ([None], (), [None]),
+    ],
+)
+def test_the_place_of_a_silent_gpu_is_told_where_it_is_certain(
+    told: list[str | None], plugged: tuple[str, ...], places: list[str | None]
+) -> None:
+    gpus = [Gpu(index, pci=Pci(place) if place else None) for index, place in enumerate(told)]
+    found = complete(gpus, map(device, plugged))
+    assert [gpu.pci.bus_id if gpu.pci else None for gpu in found] == places
+
+
+def test_a_gpu_that_the_kernel_no_longer_lists_keeps_its_place() -> None:
+    (found,) = complete([Gpu(0, pci=Pci("0000:1b:00.0", "2330"))], [])
+    assert found.pci == Pci("0000:1b:00.0", "2330")
+
+
+def test_switches_are_no_gpus() -> None:
+    (found,) = complete([Gpu(0)], [device("0000:05:00.0", "nvswitch")])
+    assert found.pci is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -72,10 +73,10 @@ def changes_under_way(run: Run, timeout_seconds: float) -> list[str]:
 
 
 def _rows(text: str, heading: str) -> Iterator[dict[str, str]]:
-    """Rows below the line that has `heading`, by their headings; the last column may hold spaces."""
+    """Rows below the line that has `heading`, by their headings. Two spaces part columns; a cell may hold single ones."""
     names: list[str] = []
     for line in text.splitlines():
-        cells = line.split(None, len(names) - 1) if names else line.split()
+        cells = re.split(r" {2,}", line.strip(), maxsplit=len(names) - 1 if names else 0)
         if names and len(cells) == len(names):
             yield dict(zip(names, cells, strict=True))
         elif heading in cells:

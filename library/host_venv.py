@@ -7,8 +7,8 @@ DOCUMENTATION = """
 module: host_venv
 short_description: A virtual environment that holds exactly what a lock names
 description:
-  - Makes the environment and installs the locked packages, hash by hash. Does it again where the lock or the system's Python changed,
-    or where an earlier run was interrupted.
+  - Makes the environment and installs the locked packages, hash by hash.
+  - Does it again where the lock or the system's Python changed, or where an earlier run was interrupted.
 options:
   path:
     description: Where the environment is.

@@ -46,7 +46,8 @@ checks:
   type: list
   elements: dict
   sample:
-    - {name: host_base.names_resolve, status: ok, observed: 3 names, wanted: every node's name resolves to its address, remedy: ""}
+    - {name: host_base.names_resolve, status: ok, observed: 3 names,
+       wanted: every node's name resolves to its address, remedy: ""}
 """
 
 from pathlib import Path

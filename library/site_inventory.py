@@ -43,8 +43,8 @@ checks:
   type: list
   elements: dict
   sample:
-    - {name: site.control_plane_exists, status: failed, observed: none, wanted: at least one host in the group control_plane,
-      remedy: Name the hosts that run the API server in the inventory's group control_plane}
+    - {name: site.control_plane_exists, status: failed, observed: none,
+       wanted: at least one host in the group control_plane, remedy: Name the hosts that run the API server}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -35,8 +35,9 @@ checks:
   type: list
   elements: dict
   sample:
-    - {name: site.mirror_charts_answers, status: failed, observed: "http://mirror.example/charts/index.yaml: HTTP 404 Not Found",
-      wanted: http://mirror.example/charts/index.yaml answers within 10 s, remedy: "Start the mirror, or correct its URL"}
+    - {name: site.mirror_charts_answers, status: failed,
+       observed: "http://mirror.example/charts/index.yaml: HTTP 404 Not Found",
+       wanted: http://mirror.example/charts/index.yaml answers within 10 s, remedy: "Start the mirror, …"}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -55,7 +56,8 @@ def main() -> None:
     )
     given = module.params
     finish(
-        module, lambda: {"checks": [verdict.to_dict() for verdict in check(given["mirrors"], given["timeout_seconds"], fetch)]}
+        module,
+        lambda: {"checks": [verdict.to_dict() for verdict in check(given["mirrors"], given["timeout_seconds"], fetch)]},
     )
 
 

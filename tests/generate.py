@@ -1,4 +1,4 @@
-"""What `script/generate` does: each role's README out of its meta, argument_specs and verbs, so that they cannot drift apart."""
+"""What `script/generate` does: each role's README out of its argument_specs and verbs, so that none drifts apart."""
 
 from __future__ import annotations
 

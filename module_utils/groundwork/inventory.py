@@ -70,7 +70,9 @@ def _control_plane_is_odd(inventory: Inventory) -> Check:
     name, wanted = "site.control_plane_is_odd", "an odd number of control-plane hosts"
     if count % 2 or not count:
         return ok(name, str(count), wanted)
-    return warning(name, str(count), wanted, f"{count} survive the loss of {(count - 1) // 2}; use {count - 1} or {count + 1}.")
+    return warning(
+        name, str(count), wanted, f"{count} survive the loss of {(count - 1) // 2}; use {count - 1} or {count + 1}."
+    )
 
 
 def _kinds_are_distinct(inventory: Inventory) -> Check:
@@ -85,7 +87,9 @@ def _kinds_are_distinct(inventory: Inventory) -> Check:
 
 
 def _gpu_nodes_are_nodes(inventory: Inventory) -> Check:
-    strangers = sorted(set(inventory.hosts("gpu_nodes")) - set(inventory.hosts("control_plane")) - set(inventory.hosts("workers")))
+    strangers = sorted(
+        set(inventory.hosts("gpu_nodes")) - set(inventory.hosts("control_plane")) - set(inventory.hosts("workers"))
+    )
     return judge(
         "site.gpu_nodes_are_nodes",
         not strangers,
@@ -115,7 +119,13 @@ def _misspelled_groups(inventory: Inventory) -> Iterator[Check]:
         nearest = difflib.get_close_matches(group.replace("-", "_").lower(), GROUPS, n=1, cutoff=0.8)
         if nearest:
             wanted = f"one of {', '.join(GROUPS)}, or a name unlike them"
-            yield judge("site.groups_are_known", False, f"a group {group}", wanted, f"Rename it to {nearest[0]}, if that is meant.")
+            yield judge(
+                "site.groups_are_known",
+                False,
+                f"a group {group}",
+                wanted,
+                f"Rename it to {nearest[0]}, if that is meant.",
+            )
 
 
 def _words(hosts: object) -> str:

@@ -15,10 +15,10 @@ ANSWERS = {401, 403}
 Ask = Callable[[str, float], str]
 
 
-def check(mirrors: Mapping[str, str], timeout_seconds: float, ask: Ask | None = None) -> list[Check]:
+def check(mirrors: Mapping[str, str], timeout_seconds: float, ask: Ask) -> list[Check]:
     """A verdict on each mirror: `mirrors` holds by variable the URL to ask for, empty where none is set."""
     with ThreadPoolExecutor(max_workers=len(mirrors) or 1) as pool:
-        return list(pool.map(lambda pair: _one(*pair, timeout_seconds, ask or fetch), mirrors.items()))
+        return list(pool.map(lambda one: _one(one, mirrors[one], timeout_seconds, ask), mirrors))
 
 
 def fetch(url: str, timeout_seconds: float) -> str:

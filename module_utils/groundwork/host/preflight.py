@@ -97,7 +97,8 @@ def _cgroup(host: Host) -> Check:
         host.cgroup == "cgroup2",
         f"{host.cgroup or 'nothing'} at /sys/fs/cgroup",
         "cgroup2 at /sys/fs/cgroup",
-        "Remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line and reboot: kubelet 1.35 and newer refuse version 1.",
+        "Remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line and reboot: kubelet 1.35 and newer "
+        "refuse version 1.",
     )
 
 
@@ -141,7 +142,8 @@ def _clock(host: Host, wanted: Wanted) -> Check:
         abs(apart) <= wanted.clock_seconds,
         f"{apart:+.0f} s from the controller",
         f"within {wanted.clock_seconds:.0f} s",
-        "Set the clock, here or on the controller (timedatectl): certificates made now would not be valid yet, or no longer.",
+        "Set the clock, here or on the controller (timedatectl): certificates made now would not be valid yet, or no "
+        "longer.",
     )
 
 

@@ -14,7 +14,10 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 
 @dataclass(frozen=True)
 class Wanted:
-    """The environment at `path`, made by `python`, with what `requirements` locks, out of the package index `index` ("" is pip's own)."""
+    """The environment at `path`, made by `python`, with what `requirements` locks.
+
+    index  URL of the package index; empty means pip's own
+    """
 
     path: Path
     python: str
@@ -24,7 +27,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment made by a Python of `version`, after a lock of this `digest`; empty where there is none or it is broken."""
+    """Made by a Python of `version`, after a lock of this `digest`; both empty where there is none or it is broken."""
 
     version: str = ""
     digest: str = ""
@@ -58,7 +61,11 @@ def apply(run: Run, wanted: Wanted, aim: Environment, timeout_seconds: float) ->
     if observe(run, wanted.path).version != aim.version:
         shutil.rmtree(wanted.path, ignore_errors=True)
         remedy = "Install the distribution's python3-venv on the host."
-        _succeed(run([wanted.python, "-m", "venv", str(wanted.path)], timeout_seconds), f"No virtual environment at {wanted.path}", remedy)
+        _succeed(
+            run([wanted.python, "-m", "venv", str(wanted.path)], timeout_seconds),
+            f"No virtual environment at {wanted.path}",
+            remedy,
+        )
     _stamp(wanted.path).unlink(missing_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
         lock.write(wanted.requirements)
@@ -66,14 +73,24 @@ def apply(run: Run, wanted: Wanted, aim: Environment, timeout_seconds: float) ->
         _succeed(
             run([str(wanted.path / "bin/python"), *_pip(wanted.index), "--requirement", lock.name], timeout_seconds),
             f"pip could not install the locked packages from {wanted.index or 'its own index'}",
-            "Look whether the index answers from this host and has every version and hash of the lock (site_mirror_pypi_url).",
+            "Look whether the index answers from this host and has each file of the lock (site_mirror_pypi_url).",
         )
     _stamp(wanted.path).write_text(f"{aim.digest}\n")
 
 
 def _pip(index: str) -> list[str]:
     """Hashes make it safe to take files from a mirror without TLS, which pip would refuse otherwise."""
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--only-binary", ":all:"]
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]
     if not index:
         return install
     host = index.split("://", 1)[-1].split("/", 1)[0]

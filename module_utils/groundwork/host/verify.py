@@ -39,7 +39,11 @@ def check(wanted: Wanted) -> list[Check]:
 
 def names(addresses: Mapping[str, str], resolve: Resolve) -> Check:
     """Whether every node's name resolves to its address; joining refuses a node whose name does not."""
-    wrong = [f"{name} is {resolve(name) or 'unknown'}, not {address}" for name, address in addresses.items() if resolve(name) != address]
+    wrong = [
+        f"{name} is {resolve(name) or 'unknown'}, not {address}"
+        for name, address in addresses.items()
+        if resolve(name) != address
+    ]
     return judge(
         "host_base.names_resolve",
         not wrong,
@@ -65,7 +69,11 @@ def _venv(wanted: Wanted) -> Check:
     python = wanted.venv / "bin/python"
     try:
         answer = subprocess.run(
-            [str(python), "-c", f"import {', '.join(wanted.imports)}"], capture_output=True, text=True, timeout=60, check=False
+            [str(python), "-c", f"import {', '.join(wanted.imports)}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         found = answer.stderr.strip().splitlines()[-1:] if answer.returncode else []
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -18,10 +18,11 @@ class Machine:
 
     path: Path
     version: str = "3.11.2"
-    pip: Output = Output(0)
+    pip: Output = field(default_factory=lambda: Output(0))
     ran: list[str] = field(default_factory=list)
 
     def __call__(self, argv: Sequence[str], timeout_seconds: float) -> Output:
+        assert timeout_seconds > 0
         self.ran.append(" ".join(argv))
         if argv[1:3] == ["-m", "venv"]:
             python = Path(argv[3]) / "bin/python"

@@ -73,7 +73,7 @@ def changes_under_way(run: Run, timeout_seconds: float) -> list[str]:
 
 
 def _rows(text: str, heading: str) -> Iterator[dict[str, str]]:
-    """Rows below the line that has `heading`, by their headings. Two spaces part columns; a cell may hold single ones."""
+    """Rows below the line that has `heading`, by their headings. Two spaces part columns; cells hold single ones."""
     names: list[str] = []
     for line in text.splitlines():
         cells = re.split(r" {2,}", line.strip(), maxsplit=len(names) - 1 if names else 0)

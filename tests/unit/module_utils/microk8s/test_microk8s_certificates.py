@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-UTC = datetime.timezone.utc  # noqa: UP017
+UTC = datetime.timezone.utc
 KEY = ec.generate_private_key(ec.SECP256R1())
 times = st.datetimes(datetime.datetime(1951, 1, 1), datetime.datetime(2200, 1, 1)).map(
     lambda t: t.replace(microsecond=0)

@@ -18,7 +18,7 @@ from tests.unit.module_utils.microk8s import texts
 from tests.unit.module_utils.microk8s.nodes_on_disk import installed
 from tests.unit.module_utils.microk8s.test_microk8s_nodes import item, listed
 
-URL = f"10.77.0.11:25000/{texts.TOKEN}"
+URL = f"10.77.0.11:25000/{texts.JOIN_BY}"
 JOIN, LEAVE, KUBECTL = "/snap/bin/microk8s join", "/snap/bin/microk8s leave", "/snap/bin/microk8s kubectl"
 QUIET = {"snap changes": Output(0, texts.CHANGES_DONE)}
 WORKER = Wanted(present=True, role="worker", url=URL)
@@ -156,7 +156,7 @@ def test_a_join_counts_when_the_locks_say_so(
     with pytest.raises(GroundworkError, match="`microk8s join` did not succeed") as refused:
         member.apply("join", commands, paths, CONTROL_PLANE, 5)
     assert remedy in refused.value.remedy
-    assert texts.TOKEN.split("/")[0] not in str(refused.value)
+    assert texts.JOIN_BY.split("/")[0] not in str(refused.value)
 
 
 def test_without_a_url_nothing_is_tried(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_the_diff_tells_the_nodes_part(
 
 
 def test_a_token_is_chosen_by_address_not_by_place() -> None:
-    assert token.choose(Output(0, texts.ADD_NODE), "10.77.0.11") == token.Token(texts.TOKEN, URL)
+    assert token.choose(Output(0, texts.ADD_NODE), "10.77.0.11") == token.Token(texts.JOIN_BY, URL)
 
 
 def test_the_token_lasts_as_long_as_asked() -> None:
@@ -244,7 +244,7 @@ def test_an_address_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(GroundworkError, match=r"no address 10\.0\.0\.9") as refused:
         token.choose(Output(0, texts.ADD_NODE), "10.0.0.9")
     assert "10.77.0.11:25000" in refused.value.message
-    assert texts.TOKEN not in str(refused.value)
+    assert texts.JOIN_BY not in str(refused.value)
 
 
 @pytest.mark.parametrize(

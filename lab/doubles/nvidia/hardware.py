@@ -73,6 +73,7 @@ def create(etc: Path, host: str, model: str, count: int) -> None:
     temporary = (etc / STATE).with_suffix(".new")
     with temporary.open("w") as file:
         ini.write(file)
+    temporary.chmod(0o644)  # pods of any user ask NVML
     temporary.rename(etc / STATE)
 
 

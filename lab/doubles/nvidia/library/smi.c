@@ -413,7 +413,7 @@ static void row(unsigned index, nvmlDevice_t d)
     snprintf(power, sizeof power, "%.0fW / %4.0fW", atof(draw), atof(limit));
     snprintf(memory, sizeof memory, "%.15s / %9.15s", used, total);
     printf("| %3u  %-29.29s %3s  | %18.18s %3s | %20.20s |\n", index, name, *on == 'E' ? "On" : "Off", bus, "Off", ecc);
-    printf("| N/A  %4.10s %5.10s %23s | %22s | %8.10s %12s |\n", temperature, state, power, memory, use, "Default");
+    printf("| N/A  %4.10s %5.10s %23s | %22s | %7.10s %12s |\n", temperature, state, power, memory, use, "Default");
     printf("|                                         |                        | %20.20s |\n" ROWS, mig);
 }
 

@@ -12,6 +12,7 @@ try:
     import kubernetes
     import kubernetes.stream
     import urllib3
+    import yaml
 except ImportError:
     kubernetes = None
 
@@ -63,7 +64,7 @@ class Client:
             )
         try:
             self._api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
-        except kubernetes.config.ConfigException as error:
+        except (kubernetes.config.ConfigException, yaml.YAMLError) as error:
             raise GroundworkError(f"No cluster by {kubeconfig}: {error}", "Run on the admin host, as root.") from None
         self._program = tuple(program)
 

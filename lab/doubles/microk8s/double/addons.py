@@ -12,7 +12,7 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,8 @@ def divide(known: Iterable[Addon]) -> tuple[list[Addon], list[Addon]]:
     """The enabled and the disabled among them [get_status]."""
     listed = kubernetes.kubectl("get", "all,ingress,ingressclass", "--all-namespaces")
     listed += kubernetes.kubectl("get", "clusterroles", "--show-kind", "--no-headers")
-    enabled, disabled = [], []
+    enabled: list[Addon] = []
+    disabled: list[Addon] = []
     for each in known:
         there = each.check in listed or Path(os.path.expandvars(each.check)).is_file()
         (enabled if there else disabled).append(each)
@@ -267,9 +268,9 @@ SCRIPTS: dict[tuple[str, str], Script] = {
 }
 
 
-def everywhere(service: str, values: dict[str, str | None] | dict[str, str]) -> None:
+def everywhere(service: str, values: Mapping[str, str | None]) -> None:
     """Change arguments of a service on every node, and restart it [distributed_op.py]."""
-    changes: dict[str, str | None] = dict(values)
+    changes = dict(values)
     arguments.update(service, changes)
     system.service("restart", "kubelite")
     if not node.locked("no-cert-reissue"):

@@ -100,10 +100,10 @@ def _issue_from_request(name: str, authority: str, subject: str = "") -> None:
         file.flush()
         csr = node.certificate(f"{name}.csr")
         named = ["-subj", subject] if subject else []
-        request = ["openssl", "req", "-new", "-sha256", "-key", node.certificate(f"{name}.key"), "-config", file.name]
-        system.run(*request, *named, "-out", csr)
-        sign = ["openssl", "x509", "-req", "-sha256", "-days", YEAR, "-extensions", "v3_ext", "-extfile", file.name, "-in", csr]
-        system.run(*sign, *_authority(authority), "-out", node.certificate(f"{name}.crt"))
+        key, crt = node.certificate(f"{name}.key"), node.certificate(f"{name}.crt")
+        system.run("openssl", "req", "-new", "-sha256", "-key", key, "-config", file.name, *named, "-out", csr)
+        system.run("openssl", "x509", "-req", "-sha256", "-days", YEAR, "-extensions", "v3_ext", "-extfile", file.name,
+                   "-in", csr, *_authority(authority), "-out", crt)  # fmt: skip
 
 
 def _authority(name: str) -> list[str | Path]:
@@ -139,8 +139,8 @@ def request(name: str, subject: str, with_addresses: bool = False) -> str:
     """A new key and a request to sign its certificate, in PEM."""
     names = ["-addext", f"subjectAltName={_names()}"] if with_addresses else []
     key = node.certificate(f"{name}.key")
-    new = ["openssl", "req", "-new", "-sha256", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-subj", subject]
-    return system.run(*new, *names)
+    new = ("openssl", "req", "-new", "-sha256", "-newkey", "rsa:2048", "-nodes", "-subj", subject)
+    return system.run(*new, *names, "-keyout", key)
 
 
 def _names() -> str:

@@ -128,9 +128,9 @@ def _etcdctl(*arguments: str, timeout: float = 10.0, endpoints: str = "") -> str
     folder = node.backend()
     where = endpoints or f"unix://{folder}/kine.sock:12379"
     tls = [f"--cacert={folder}/cluster.crt", f"--cert={folder}/member.crt", f"--key={folder}/member.key"] if endpoints else []
-    command = [node.snap() / "bin/etcdctl", f"--endpoints={where}", f"--command-timeout={timeout:.0f}s", *tls, *arguments]
+    flags = [f"--endpoints={where}", f"--command-timeout={timeout:.0f}s", *tls]
     try:
-        return system.run(*command, timeout=timeout + 2)
+        return system.run(node.snap() / "bin/etcdctl", *flags, *arguments, timeout=timeout + 2)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = getattr(error, "stderr", "") or str(error)
         raise OSError(f"the datastore does not answer: {said.strip()[-300:]}") from None
@@ -157,7 +157,7 @@ def run() -> int:
     with subprocess.Popen([str(node.snap() / "bin/etcd"), *_flags(address, cluster)]) as etcd:
         signal.signal(signal.SIGTERM, lambda number, frame: _pass_on(etcd, number, frame))
         _attend(etcd, address, joining=bool(cluster))
-        return etcd.returncode
+        return max(etcd.returncode, 0)  # ended by a signal: asked to
 
 
 def _pass_on(etcd: subprocess.Popen[bytes], number: int, _: FrameType | None) -> None:
@@ -175,6 +175,7 @@ def _begin() -> tuple[str, str]:
         address = str(wanted["Address"])
         certificates.create_member_certificate(address.rpartition(":")[0])
         cluster = _announce(address, wanted["Cluster"]) if wanted.get("Cluster") else ""
+        _replace(folder / "cluster.yaml", [{"Address": each, "ID": 0, "Role": VOTER} for each in wanted.get("Cluster", [address])])
         _write_info(address, VOTER)
         init.unlink()
         return address, cluster
@@ -186,13 +187,17 @@ def _begin() -> tuple[str, str]:
 
 def _announce(address: str, voters: Sequence[str]) -> str:
     """Tell the datastore that a member comes; it counts for the quorum only when it has caught up. Returns the member list."""
-    endpoints = ",".join(f"https://{voter.rpartition(':')[0]}:{CLIENT_PORT}" for voter in voters)
+    endpoints = _clients(voters)
     known = _etcdctl_json("member", "list", endpoints=endpoints)["members"]
     stale = [each for each in known if _address(each) == address]
     if not stale:
         _etcdctl("member", "add", address, f"--peer-urls=https://{address}", "--learner", endpoints=endpoints)
     others = [f"{each['name']}=https://{_address(each)}" for each in known if each not in stale]
     return ",".join([*others, f"{address}=https://{address}"])
+
+
+def _clients(addresses: Iterable[str]) -> str:
+    return ",".join(f"https://{address.rpartition(':')[0]}:{CLIENT_PORT}" for address in addresses)
 
 
 def _flags(address: str, cluster: str) -> list[str]:
@@ -246,8 +251,7 @@ def _attend(etcd: subprocess.Popen[bytes], address: str, joining: bool) -> None:
 
 
 def _promote(address: str) -> bool:
-    peers = [each for each in _known() if each["Address"] != address]
-    endpoints = ",".join(f"https://{each['Address'].rpartition(':')[0]}:{CLIENT_PORT}" for each in peers)
+    endpoints = _clients(each["Address"] for each in _known() if each["Address"] != address)
     me = next(each for each in _etcdctl_json("member", "list", endpoints=endpoints)["members"] if _address(each) == address)
     if me.get("isLearner"):
         _etcdctl("member", "promote", f"{me['ID']:x}", endpoints=endpoints)

@@ -140,7 +140,7 @@ def _post(connection: Connection, path: str, body: Mapping[str, Any], verify: bo
 
 def _verify(server: http.client.HTTPSConnection, connection: Connection) -> None:
     shown = server.sock.getpeercert(binary_form=True)
-    if not certificates.fingerprint(ssl.DER_cert_to_PEM_cert(shown)).startswith(connection.fingerprint):
+    if not certificates.fingerprint(ssl.DER_cert_to_PEM_cert(bytes(shown or b""))).startswith(connection.fingerprint):
         raise node.Failure(
             f"Joining cluster failed. Could not verify the identity of {connection.address}. "
             "Use '--skip-verify' to skip server certificate check.",

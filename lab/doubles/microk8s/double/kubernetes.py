@@ -53,7 +53,7 @@ def wait_until_ready(timeout: float, with_node: bool = True) -> bool:
 def is_live() -> bool:
     """Whether this node's API server says it is ready [is_apiserver_ready]."""
     try:
-        return Api(node.credential("client.config")).get("/readyz") == "ok"
+        return bool(Api(node.credential("client.config")).get("/readyz") == "ok")
     except (OSError, http.client.HTTPException):
         return False
 

@@ -140,10 +140,14 @@ def _inputs() -> Iterator[object]:
 
 def _fill(new: Path) -> None:
     shutil.copy(signing.public_key(), new / "groundwork-lab.asc")
+    built = new / ".built"  # many repositories have the same packages
+    built.mkdir()
     for archive, suite, system in COPIES:
-        _lay_out_suite(new / archive, suite, _ours(archive), _downloaded(system))
+        _lay_out_suite(new / archive, suite, _build_debs(_ours(archive), built), _downloaded(system))
     for folder, sets in _vendors().items():
-        _lay_out_flat(new / "nvidia" / folder, [package for each in sets for package in each.packages()])
+        packages = [package for each in sets for package in each.packages()]
+        _lay_out_flat(new / "nvidia" / folder, _build_debs(packages, built))
+    shutil.rmtree(built)
 
 
 # ---- which packages, where ----
@@ -257,6 +261,12 @@ def _when(actions: str, body: str) -> str:
     return f'case "$1" in {actions})\n{body.strip()}\n;; esac\n' if body.strip() else ""
 
 
+def _build_debs(packages: Iterable[Package], folder: Path) -> list[Path]:
+    """Build those that are not in `folder` yet; a name with a version stands for one package."""
+    debs = {folder / package.file_name: package for package in packages}
+    return [deb if deb.exists() else _build_deb(package, folder) for deb, package in debs.items()]
+
+
 def _build_deb(package: Package, folder: Path) -> Path:
     root = folder / f".{package.name}"
     for target, source in package.files.items():
@@ -303,25 +313,22 @@ def _write_control(package: Package, folder: Path) -> None:
 # ---- repositories ----
 
 
-def _lay_out_flat(folder: Path, packages: Iterable[Package]) -> None:
+def _lay_out_flat(folder: Path, debs: Iterable[Path]) -> None:
     """A repository without suites, as NVIDIA's are: `deb URL /`."""
     folder.mkdir(parents=True)
-    for package in packages:
-        _build_deb(package, folder)
+    for deb in debs:
+        _link(deb, folder / deb.name)
     _index(folder, ".", folder)
     _release(folder, {"Origin": "NVIDIA (double)", "Label": "NVIDIA (double)"})
 
 
-def _lay_out_suite(archive: Path, suite: str, packages: Sequence[Package], downloaded: Iterable[Path]) -> None:
+def _lay_out_suite(archive: Path, suite: str, ours: Iterable[Path], downloaded: Iterable[Path]) -> None:
     """One suite of an archive like Debian's, with the packages of ours over those of the same names."""
     pool = archive / "pool" / suite
     pool.mkdir(parents=True)
-    names = {package.name for package in packages}
-    for deb in downloaded:
-        if deb.name.split("_")[0] not in names:
-            _link(deb, pool / deb.name.replace("%3a", "."))
-    for package in packages:
-        _build_deb(package, pool)
+    names = {deb.name.split("_")[0]: deb for deb in [*downloaded, *ours]}
+    for deb in names.values():
+        _link(deb, pool / deb.name.replace("%3a", "."))
     dist = archive / "dists" / suite
     _index(archive, f"pool/{suite}", dist / "main" / f"binary-{ARCHITECTURE}")
     name = archive.name.title()

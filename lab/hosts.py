@@ -8,6 +8,7 @@ container itself keeps nothing and is made anew at each start.
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -74,29 +75,17 @@ def start(lab: Lab, host: Host) -> None:
     if is_running(lab, host.name):
         return
     discard(lab, host.name)
-    directory = lab.host_directory(host.name)
-    root = directory / "root"
-    if str(root) not in _mounts():
-        layers = ":".join(map(str, lab.layers(host.name)))
-        inside(
-            "mount",
-            "-t",
-            "overlay",
-            "-o",
-            f"lowerdir={layers},upperdir={directory / 'upper'},workdir={directory / 'work'}",
-            "overlay",
-            str(root),
-        )
+    _mount_root(lab, host)
     paths.SNAP_CONTENTS.mkdir(parents=True, exist_ok=True)
+    directory = lab.host_directory(host.name)
     volumes = {
         directory / "etc": "/etc/lab",
         directory / "var-snap": "/var/snap:rshared",
         paths.SNAP_CONTENTS: "/usr/lib/lab/snap-contents:ro",
     }
-    options = [option for source, target in volumes.items() for option in ("--volume", f"{source}:{target}")]
-    run_container(
-        lab, host.name, host.address, [*_OPTIONS, *options, "--rootfs", str(root), "/sbin/init"], host.memory_mib
-    )
+    options = [f"--volume={source}:{target}" for source, target in volumes.items()]
+    arguments = [*_OPTIONS, *options, "--rootfs", str(directory / "root"), "/sbin/init"]
+    run_container(lab, host.name, host.address, arguments, host.memory_mib)
 
 
 def stop(lab: Lab, host: str) -> None:
@@ -224,6 +213,19 @@ def with_names(text: str, names: Iterable[str]) -> str:
     if _NAMES_BEGIN in lines:
         del lines[lines.index(_NAMES_BEGIN) : lines.index(_NAMES_END) + 1]
     return "\n".join([*lines, _NAMES_BEGIN, *names, _NAMES_END]) + "\n"
+
+
+def _mount_root(lab: Lab, host: Host) -> None:
+    """Mount a host's root, unless it is; "volatile" leaves out the syncs that make packages slow to install."""
+    directory = lab.host_directory(host.name)
+    root, upper, work = (str(directory / name) for name in ("root", "upper", "work"))
+    if root in _mounts():
+        return
+    shutil.rmtree(work)  # a volatile overlay marks it, so that nobody mounts it again by mistake
+    Path(work).mkdir()
+    layers = ":".join(map(str, lab.layers(host.name)))
+    options = f"lowerdir={layers},upperdir={upper},workdir={work},volatile"
+    inside("mount", "-t", "overlay", "-o", options, "overlay", root)
 
 
 def _identify(upper: Path, lab: Lab, host: Host) -> None:

@@ -21,7 +21,7 @@ from lab.doubles.nvidia import hardware
 from lab.errors import LabError
 from lab.model import GATEWAY, MIRROR, Host, Lab
 from lab.podman import change, containers, holds, inside, podman
-from lab.run import run, wait_for
+from lab.run import run, succeeds, wait_for
 
 STOP_SECONDS = 25  # systemd in a host waits 10 s for its services
 SSH_SECONDS = 60
@@ -186,7 +186,7 @@ def reboot(lab: Lab, host: Host) -> None:
     before = boot_id(lab, host)
     if not before:
         raise LabError(f"{host.name} does not answer SSH", f"start the lab's hosts: script/lab up --lab {lab.name}")
-    run([*ssh(lab, host), "systemctl", "reboot"], timeout=30)
+    succeeds([*ssh(lab, host), "systemctl", "reboot"], timeout=30)  # which may end the connection before it says so
     remedy = f"look at it: script/lab status --lab {lab.name}"
     wait_for(lambda: f"{host.name} is not back" if boot_id(lab, host) in {"", before} else "", 120, remedy)
 

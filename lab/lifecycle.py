@@ -33,6 +33,7 @@ def up(name: str, wanted: Iterable[Host], *, with_mirror: bool = True) -> Lab:
     _check(name, lab, planned)
     if lab is None and not planned:
         planned = list(DEFAULT_HOSTS)
+    with_mirror = lab.mirror if lab else with_mirror
     machine.check(len(planned))
     _build(with_mirror)
     with namespace.held(), paths.locked(f"lab-{name}"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ansible.module_utils.groundwork.check import Check, judge
 
-SIMILAR = 0.9
+SIMILAR = 0.88
 """So like a variable of ours, by difflib's measure, that a name without our prefix is taken for a slip of the pen."""
 
 

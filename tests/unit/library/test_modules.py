@@ -1,0 +1,306 @@
+"""Every module: arguments, check mode, errors with their remedy, and that what is documented is what there is."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.groundwork.check import Check
+from ansible.module_utils.groundwork.command import Output
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.gpu.model import Driver
+from ansible.module_utils.groundwork.gpu.observe import Host, NvmlState
+from ansible.module_utils.groundwork.microk8s.paths import Paths
+
+from tests.unit.library.conftest import LIBRARY, Module
+from tests.unit.module_utils.fakes import Commands
+from tests.unit.module_utils.microk8s import texts
+from tests.unit.module_utils.microk8s.nodes_on_disk import installed
+
+Load = Callable[[str], Module]
+NAMES = sorted(path.stem for path in LIBRARY.glob("*.py"))
+READ_ONLY = [name for name in NAMES if name.endswith(("_info", "_verify", "_variables", "_report", "_access"))]
+
+
+def documented(name: str, part: str) -> Any:
+    """A YAML part of a module, read as ansible-doc does: without running it."""
+    tree = ast.parse((LIBRARY / f"{name}.py").read_text())
+    values = {node.targets[0].id: node.value.value for node in tree.body
+              if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+              and isinstance(node.value, ast.Constant)}  # fmt: skip
+    return yaml.safe_load(str(values[part]))
+
+
+def argument_spec(load: Load, name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """The argument spec that a module gives to Ansible."""
+    module = load(name)
+    seen: dict[str, Any] = {}
+
+    class StopError(Exception):
+        """Enough was seen."""
+
+    def stand_in(argument_spec: dict[str, Any], **options: object) -> None:
+        seen.update(argument_spec=argument_spec, **options)
+        raise StopError
+
+    monkeypatch.setattr(module.code, "AnsibleModule", stand_in)
+    with pytest.raises(StopError):
+        module.code.main()
+    assert seen["supports_check_mode"] is True
+    found: dict[str, dict[str, Any]] = seen["argument_spec"]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_are_documented_as_they_are(load: Load, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = documented(name, "DOCUMENTATION")["options"] or {}
+    spec = argument_spec(load, name, monkeypatch)
+    assert set(options) == set(spec)
+    for option, told in options.items():
+        given = spec[option]
+        for key, absent in (
+            ("type", "str"),
+            ("default", None),
+            ("required", False),
+            ("choices", None),
+            ("elements", None),
+        ):
+            assert told.get(key, absent) == given.get(key, absent), (option, key)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_of_the_documentation_is_there(name: str) -> None:
+    documentation = documented(name, "DOCUMENTATION")
+    assert documentation["module"] == name
+    assert documentation["short_description"]
+    assert documentation["description"]
+    assert documented(name, "RETURN")
+    tasks = documented(name, "EXAMPLES")
+    assert any(name in task for task in tasks)
+    assert all(task["name"][0].isupper() for task in tasks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_use_options_that_exist(name: str) -> None:
+    options = set(documented(name, "DOCUMENTATION")["options"] or {})
+    for task in documented(name, "EXAMPLES"):
+        assert set(task.get(name) or {}) <= options
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_is_thin(name: str) -> None:
+    tree = ast.parse((LIBRARY / f"{name}.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    lines = sum((node.end_lineno or 0) - node.lineno + 1 for node in functions)
+    assert lines <= 60
+
+
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_what_only_looks_says_so(name: str) -> None:
+    words = yaml.safe_dump(documented(name, "DOCUMENTATION"), width=10_000).lower()
+    assert any(
+        said in words for said in ("never changes", "nothing is changed", "never counts as a change", "never counts")
+    )
+
+
+def test_gpu_info_returns_the_host_as_it_is(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("nvidia_gpu_info")
+    asked: list[float] = []
+
+    def observe(seconds: float) -> Host:
+        asked.append(seconds)
+        return Host(Driver("580.126.09"), NvmlState(True), (), ())
+
+    monkeypatch.setattr(module.code, "observe", observe)
+    found = module.run(timeout_seconds=3)
+    assert asked == [3.0]
+    assert found["driver"]["version"] == "580.126.09"
+    assert (found["changed"], found["gpus"]) == (False, [])
+
+
+def test_microk8s_info_on_a_host_without_it(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("microk8s_info")
+    monkeypatch.setattr(module.code, "run", Commands({}))
+    found = module.run()
+    assert (found["installed"], found["snap"], found["changed"]) == (False, None, False)
+
+
+def test_microk8s_info_fails_with_the_remedy(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("microk8s_info")
+    monkeypatch.setattr(module.code, "run", Commands({"snap list": Output(1, "", texts.LIST_NO_DAEMON)}))
+    found = module.run()
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert found["remedy"] == "See `systemctl status snapd`."
+    assert found["msg"].endswith(found["remedy"])
+
+
+def test_microk8s_info_refuses_parts_that_it_does_not_know(load: Load) -> None:
+    assert "value of gather must be one or more of" in load("microk8s_info").run(gather=["everything"])["msg"]
+
+
+def test_a_token_is_made(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("microk8s_token")
+    monkeypatch.setattr(module.code, "run", Commands({"/snap/bin/microk8s add-node": Output(0, texts.ADD_NODE)}))
+    found = module.run(address="10.77.0.11")
+    assert (found["changed"], found["url"]) == (True, f"10.77.0.11:25000/{texts.JOIN_BY}")
+
+
+def test_in_check_mode_no_token_is_made(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("microk8s_token")
+    commands = Commands({})
+    monkeypatch.setattr(module.code, "run", commands)
+    found = module.run(check=True, address="10.77.0.11")
+    assert (found["changed"], found["url"], commands.asked) == (True, None, [])
+
+
+class Node:
+    """A node on disk, and a module that works on it."""
+
+    def __init__(self, load: Load, monkeypatch: pytest.MonkeyPatch, root: Path, *locks: str) -> None:
+        self.paths = installed(root, *locks)
+        self.commands = Commands({"snap changes": Output(0, texts.CHANGES_DONE), "/snap/bin/microk8s join": self.join})
+        self.module = load("microk8s_member")
+        monkeypatch.setattr(self.module.code, "Paths", lambda: self.paths)
+        monkeypatch.setattr(self.module.code, "run", self.commands)
+
+    def join(self) -> Output:
+        for name in ("clustered.lock", "no-cert-reissue"):
+            (self.paths.locks / name).touch()
+        return Output(0, texts.JOINED_WORKER)
+
+
+@pytest.fixture
+def lone(load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Node:
+    return Node(load, monkeypatch, tmp_path)
+
+
+def test_a_worker_joins_once(lone: Node) -> None:
+    first = lone.module.run(role="worker", url=f"10.77.0.11:25000/{texts.JOIN_BY}")
+    assert (first["changed"], first["actions"]) == (True, ["join"])
+    assert first["diff"] == {"before": "in no cluster\n", "after": "worker\n"}
+    again = lone.module.run(role="worker")
+    assert (again["changed"], again["actions"]) == (False, [])
+
+
+def test_check_mode_tells_the_truth_and_joins_nothing(lone: Node) -> None:
+    found = lone.module.run(check=True, role="worker")
+    assert (found["changed"], found["actions"], lone.commands.asked) == (True, ["join"], [])
+
+
+def test_a_join_without_a_url_fails_with_the_remedy(lone: Node) -> None:
+    found = lone.module.run(role="worker")
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert "microk8s_token" in found["remedy"]
+
+
+def test_the_url_is_a_secret(lone: Node) -> None:
+    url = f"10.77.0.11:25000/{texts.JOIN_BY}"
+    found = lone.module.run(role="worker", url=url)
+    assert found["invocation"]["module_args"]["url"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    assert texts.JOIN_BY not in json.dumps(found)
+
+
+def test_leaving_what_one_is_not_in_changes_nothing(lone: Node) -> None:
+    found = lone.module.run(state="absent")
+    assert (found["changed"], found["diff"]["before"]) == (False, "in no cluster\n")
+
+
+@pytest.mark.parametrize(
+    ("with_pods", "check", "wanted"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+)
+def test_pods_run_neither_unasked_nor_in_check_mode(
+    load: Load, monkeypatch: pytest.MonkeyPatch, with_pods: bool, check: bool, wanted: bool
+) -> None:
+    module = load("kubernetes_gpu_verify")
+    seen: list[Any] = []
+
+    def verify(_cluster: object, proving: Any, waiter: Any, pods: bool) -> list[Check]:
+        seen.append((dict(proving.nodes), waiter.seconds, pods))
+        return [Check("kubernetes_gpu.one_more_waits", "failed", "a", "b", "c")]
+
+    monkeypatch.setattr(module.code, "Client", lambda *_: None)
+    monkeypatch.setattr(module.code, "verify", verify)
+    found = module.run(check=check, nodes={"n2": ["GPU-a"]}, with_pods=with_pods, timeout_seconds=7)
+    assert seen == [({"n2": ["GPU-a"]}, 7.0, wanted)]
+    assert (found["changed"], found.get("failed", False)) == (False, False)
+    assert found["checks"][0]["status"] == "failed"
+
+
+@pytest.mark.parametrize(("nodes", "check", "runs"), [(["n1"], False, 1), (["n1"], True, 0), ([], False, 0)])
+def test_the_network_is_proved_where_there_are_nodes_and_not_in_check_mode(
+    load: Load, monkeypatch: pytest.MonkeyPatch, nodes: list[str], check: bool, runs: int
+) -> None:
+    module = load("kubernetes_network_verify")
+    seen: list[Any] = []
+
+    def verify(*arguments: object) -> list[Check]:
+        seen.append(arguments)
+        return [Check("a.b", "ok")]
+
+    monkeypatch.setattr(module.code, "Client", lambda *_: None)
+    monkeypatch.setattr(module.code, "verify", verify)
+    found = module.run(check=check, nodes=nodes)
+    assert (len(seen), len(found["checks"]), found["changed"]) == (runs, runs, False)
+
+
+@pytest.mark.parametrize("name", ["kubernetes_gpu_verify", "kubernetes_network_verify"])
+def test_a_cluster_that_cannot_be_reached_fails_with_the_remedy(
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    module = load(name)
+
+    def client(*_arguments: object) -> None:
+        raise GroundworkError("No cluster", "Run on the admin host.")
+
+    monkeypatch.setattr(module.code, "Client", client)
+    nodes: object = {"n2": []} if name == "kubernetes_gpu_verify" else ["n2"]
+    found = module.run(nodes=nodes)
+    assert (found["failed"], found["remedy"], found["msg"]) == (
+        True, "Run on the admin host.", "No cluster. Run on the admin host.",
+    )  # fmt: skip
+
+
+def test_misspelled_variables_are_returned_with_a_verdict(load: Load) -> None:
+    found = load("site_variables").run(
+        variables=["gpu_driver_brunch", "x"], known=["gpu_driver_branch"], roles=["gpu_driver"]
+    )
+    assert found["unknown"] == [{"name": "gpu_driver_brunch", "nearest": "gpu_driver_branch", "renamed": False}]
+    assert found["checks"][0]["status"] == "failed"
+
+
+def test_a_report_is_written_and_is_no_change(load: Load, tmp_path: Path) -> None:
+    check = Check("a.b", "warning", "x", "y", "z").to_dict()
+    given: dict[str, Any] = {"directory": str(tmp_path / "lab"), "cluster": "lab", "hosts": {"n1": {"checks": [check]}}}
+    first, again = load("site_report").run(**given), load("site_report").run(**given)
+    assert (first["changed"], first["is_news"], again["is_news"]) == (False, True, False)
+    assert (first["ok"], first["status"], first["counts"]["warning"]) == (True, "warning", 1)
+    assert Path(first["html"]).read_text().startswith("<!doctype html>")
+    assert json.loads(Path(first["json"]).read_text())["cluster"] == "lab"
+
+
+def test_in_check_mode_no_report_is_written(load: Load, tmp_path: Path) -> None:
+    found = load("site_report").run(check=True, directory=str(tmp_path / "lab"), cluster="lab", hosts={})
+    assert (found["is_news"], found["ok"], list(tmp_path.iterdir())) == (None, True, [])
+
+
+def test_what_is_no_check_fails_with_the_remedy(load: Load, tmp_path: Path) -> None:
+    hosts = {"n1": {"checks": [{"name": "a.b", "status": "fine"}]}}
+    found = load("site_report").run(directory=str(tmp_path), cluster="lab", hosts=hosts)
+    assert (found["failed"], "Give it name, status" in found["remedy"]) == (True, True)
+
+
+def test_a_host_without_containers_is_skipped(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("container_gpu_access")
+    monkeypatch.setattr(module.code.containers, "observe", list)
+    found = module.run()
+    assert (found["containers"], found["checks"][0]["status"]) == ([], "skipped")
+
+
+def test_paths_are_microk8s(load: Load) -> None:
+    assert load("microk8s_member").code.Paths() == Paths(Path("/"))

@@ -55,19 +55,19 @@ Signed-By: /usr/share/keyrings/groundwork-lab.asc
 
 def build(names: Iterable[str] = SYSTEMS) -> None:
     """Make these operating systems' root file systems, and download packages for the mirror, where not current."""
-    for name in names:
-        system = find(name)
-        with paths.locked(f"rootfs-{system.base}"):
-            _build_base(system)
-        with paths.locked(f"rootfs-{name}"):
-            _build_files(name, system)
+    current = [layer for name in names for layer in layers(name)]
     with paths.locked("rootfs-pruning"):
-        _prune(names)
+        _prune(current)
 
 
 def layers(name: str) -> list[Path]:
-    """Return the layers of an operating system, the uppermost first."""
-    return [_files_directory(name), _base_directory(find(name))]
+    """Return the layers of an operating system, the uppermost first; those that are not there yet are made."""
+    system = find(name)
+    with paths.locked(f"rootfs-{system.base}"):
+        base = _base(system)
+    with paths.locked(f"rootfs-{name}"):
+        _link(paths.HOSTS / name / "debs", _debs(base))
+        return [_files(name, system), base]
 
 
 def find(name: str) -> System:
@@ -135,21 +135,25 @@ def _of_release(suite: str, own: str, codename: str) -> str:
     return codename + suite.removeprefix(own)
 
 
-def _build_base(system: System) -> None:
-    target = _base_directory(system)
-    if target.exists():
-        return
-    with step(f"Install Debian {system.codename} for lab hosts"), paths.replacing(target) as root:
-        debs = paths.HOSTS / system.base / "debs"
-        with paths.replacing(debs) as downloads:
-            hooks = [
-                f'--customize-hook={FILES / "customize"} "$1" {downloads} {" ".join(packages(FILES / "mirrored.txt"))}'
-            ]
-            bootstrap(system.codename, root, packages(FILES / "packages.txt"), *hooks)
+def _base(system: System) -> Path:
+    parts = [f"{file}:{(FILES / file).read_text()}" for file in ("packages.txt", "mirrored.txt", "customize")]
+    target = paths.HOSTS / system.base / f"base-{_digest([system.codename, *parts])}"
+    if not target.exists():
+        with step(f"Install Debian {system.codename} for lab hosts"), paths.replacing(target) as root:
+            with paths.replacing(_debs(target)) as downloads:
+                words = [str(FILES / "customize"), '"$1"', str(downloads), *packages(FILES / "mirrored.txt")]
+                hook = f"--customize-hook={' '.join(words)}"
+                bootstrap(system.codename, root, packages(FILES / "packages.txt"), hook)
+    return target
 
 
-def _build_files(name: str, system: System) -> None:
-    target = _files_directory(name)
+def _debs(base: Path) -> Path:
+    """Return where the packages lie that were downloaded with a base."""
+    return base.with_name(base.name.replace("base-", "debs-"))
+
+
+def _files(name: str, system: System) -> Path:
+    target = paths.HOSTS / name / f"files-{_digest([_SITE_SOURCES, *_described(name)])}"
     if not target.exists():
         with paths.replacing(target) as layer:
             for tree in _trees(name):
@@ -157,9 +161,18 @@ def _build_files(name: str, system: System) -> None:
             lists = layer / "etc/apt/sources.list.d"
             lists.mkdir(parents=True, exist_ok=True)
             (lists / "site.sources").write_text(_SITE_SOURCES.format(archive=system.archive, suite=system.suite))
-    debs = paths.HOSTS / name / "debs"
-    if name != system.base and not debs.is_symlink():
-        debs.symlink_to(Path("..") / system.base / "debs")
+    return target
+
+
+def _link(link: Path, target: Path) -> None:
+    """Have `link` point to `target`, at no moment to nothing."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and link.resolve() == target.resolve():
+        return
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(os.path.relpath(target, link.parent))
+    new.rename(link)
 
 
 def _trees(name: str) -> list[Path]:
@@ -187,15 +200,6 @@ def _copy(source: Path, target: Path) -> None:
             copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _base_directory(system: System) -> Path:
-    parts = [f"{file}:{(FILES / file).read_text()}" for file in ("packages.txt", "mirrored.txt", "customize")]
-    return paths.HOSTS / system.base / f"base-{_digest([system.codename, *parts])}"
-
-
-def _files_directory(name: str) -> Path:
-    return paths.HOSTS / name / f"files-{_digest([_SITE_SOURCES, *_described(name)])}"
-
-
 def _described(name: str) -> Iterator[str]:
     """Say of every file of our layers what would change the layer."""
     for tree in _trees(name):
@@ -213,13 +217,13 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _prune(current: Iterable[str]) -> None:
+def _prune(current: Iterable[Path]) -> None:
     """Remove layers that no host stands on and that nobody has built for a day: checkouts may share the cache."""
     used = {layer for lab in model.every() for host in lab.hosts for layer in lab.layers(host.name)}
-    for name in current:
-        for layer in layers(name):
-            os.utime(layer)
+    for layer in current:
+        for path in (layer, _debs(layer)):
+            os.utime(path)
     for path in paths.HOSTS.glob("*/*-*"):
-        is_layer = re.fullmatch(r"(base|files)-[0-9a-f]{12}", path.name)
+        is_layer = re.fullmatch(r"(base|debs|files)-[0-9a-f]{12}", path.name)
         if is_layer and path not in used and time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
             shutil.rmtree(path)

@@ -139,11 +139,11 @@ def _base(system: System) -> Path:
     parts = [f"{file}:{(FILES / file).read_text()}" for file in ("packages.txt", "mirrored.txt", "customize")]
     target = paths.HOSTS / system.base / f"base-{_digest([system.codename, *parts])}"
     if not target.exists():
-        with step(f"Install Debian {system.codename} for lab hosts"), paths.replacing(target) as root:
-            with paths.replacing(_debs(target)) as downloads:
-                words = [str(FILES / "customize"), '"$1"', str(downloads), *packages(FILES / "mirrored.txt")]
-                hook = f"--customize-hook={' '.join(words)}"
-                bootstrap(system.codename, root, packages(FILES / "packages.txt"), hook)
+        title = f"Install Debian {system.codename} for lab hosts"
+        with step(title), paths.replacing(target) as root, paths.replacing(_debs(target)) as downloads:
+            words = [str(FILES / "customize"), '"$1"', str(downloads), *packages(FILES / "mirrored.txt")]
+            hook = f"--customize-hook={' '.join(words)}"
+            bootstrap(system.codename, root, packages(FILES / "packages.txt"), hook)
     return target
 
 

@@ -102,10 +102,10 @@ def _needs_classic(name: str) -> str:
 
 
 def _ensure_prerequisites(snap: Snap) -> None:
-    """The base, then snapd itself, which a classic system installs with its first app (overlord/snapstate/handlers_prereq.go)."""
+    """Install what an app stands on, if it is not there (overlord/snapstate/handlers_prereq.go)."""
     if snap.type != "app":
         return
-    for kind, name in (("snap base", snap.base), ("system snap", "snapd")):
+    for kind, name in (("snap base", snap.base),):
         if name and name not in state.installed():
             try:
                 install(name, "", classic=False, dangerous=False)

@@ -99,12 +99,14 @@ def namespace(cluster: Cluster, name: str, waiter: Waiter) -> Iterator[None]:
 
     Raises GroundworkError when a namespace of that name is not ours, or does not end or begin in time.
     """
+    _refuse_others(cluster, name)
     _remove(cluster, name, waiter)
     with _interruptible():
         try:
             _make(cluster, name, waiter)
             yield
         finally:
+            _ignore_interruptions()
             _remove(cluster, name, waiter)
 
 
@@ -122,26 +124,37 @@ def _make(cluster: Cluster, name: str, waiter: Waiter) -> None:
     )
 
 
-def _remove(cluster: Cluster, name: str, waiter: Waiter) -> None:
+def _refuse_others(cluster: Cluster, name: str) -> None:
     path = f"/api/v1/namespaces/{name}"
-    try:
+    if _exists(cluster, path):
         labels = cluster.get(path)["metadata"].get("labels", {})
-    except KubernetesError as error:
-        if error.status != NOT_FOUND:
-            raise
-    else:
         if labels.get("app.kubernetes.io/managed-by") != "groundwork":
             raise GroundworkError(f"Namespace {name} is not Groundwork's", "Choose another name for the proof.")
+
+
+def _remove(cluster: Cluster, name: str, waiter: Waiter) -> None:
+    for path in (f"/api/v1/namespaces/{name}", f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}"):
+        _end(cluster, path, waiter)
+
+
+def _end(cluster: Cluster, path: str, waiter: Waiter) -> None:
+    waiter.need(
+        lambda: _in_the_way_of_its_end(cluster, path),
+        lambda reason: not reason,
+        lambda reason: GroundworkError(
+            f"{path} does not end: {reason}",
+            f"See `kubectl get --raw {path}` for the finalizers that hold it, and `kubectl get apiservices`.",
+        ),
+    )
+
+
+def _in_the_way_of_its_end(cluster: Cluster, path: str) -> str:
+    """Nothing, once it is gone. A server that is away for a moment is asked again: leaving pods behind is worse."""
+    try:
         cluster.delete(path)
-        waiter.need(
-            lambda: _exists(cluster, path),
-            lambda there: not there,
-            lambda _: GroundworkError(
-                f"Namespace {name} does not end",
-                f"See `kubectl get namespace {name} -o yaml` for what holds it, and `kubectl get apiservices`.",
-            ),
-        )
-    cluster.delete(f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}")
+        return "it is ending" if _exists(cluster, path) else ""
+    except KubernetesError as error:
+        return error.message
 
 
 def _exists(cluster: Cluster, path: str) -> bool:
@@ -159,8 +172,7 @@ def _interruptible() -> Iterator[None]:
     """Let signals that end the module raise, so that the namespace still goes."""
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        for ending in ENDING:
-            signal.signal(ending, signal.SIG_IGN)  # a second Control-C must not stop the cleaning
+        _ignore_interruptions()
         raise GroundworkError(f"Interrupted by {signal.Signals(number).name}", "Run again when it suits.")
 
     before = {ending: signal.signal(ending, stop) for ending in ENDING}
@@ -169,6 +181,12 @@ def _interruptible() -> Iterator[None]:
     finally:
         for ending, handler in before.items():
             signal.signal(ending, handler)
+
+
+def _ignore_interruptions() -> None:
+    """A second Control-C must not stop the cleaning."""
+    for ending in ENDING:
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def _only_on(node: str) -> Object:

@@ -50,6 +50,40 @@ def test_it_goes_when_interrupted(cluster: FakeCluster, number: signal.Signals) 
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.parametrize("number", proof.ENDING)
+def test_cleaning_itself_is_not_interrupted(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    delete = cluster.delete
+
+    def interrupted(path: str) -> None:
+        if cluster.made("Namespace"):
+            signal.raise_signal(number)
+        delete(path)
+
+    monkeypatch.setattr(cluster, "delete", interrupted)
+    with proof.namespace(cluster, "proof", waiter()):
+        pass
+    assert cluster.objects == {}
+
+
+def test_a_server_that_is_away_for_a_moment_does_not_stop_the_cleaning(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete, tries = cluster.delete, [0]
+
+    def away(path: str) -> None:
+        tries[0] += 1
+        if tries[0] in (3, 4, 5):
+            raise refused(0)
+        delete(path)
+
+    monkeypatch.setattr(cluster, "delete", away)
+    with proof.namespace(cluster, "proof", waiter()):
+        pass
+    assert cluster.objects == {}
+
+
 def test_leftovers_of_an_earlier_run_go_first(cluster: FakeCluster) -> None:
     cluster.objects = {NAMESPACE: OURS, f"{NAMESPACE}/pods/old": {"kind": "Pod", "metadata": {"name": "old"}}}
     with proof.namespace(cluster, "proof", waiter()):
@@ -71,7 +105,7 @@ def test_a_namespace_that_does_not_end_is_told(cluster: FakeCluster, monkeypatch
     monkeypatch.setattr(cluster, "delete", lambda _path: None)
     with pytest.raises(GroundworkError, match="does not end") as raised, proof.namespace(cluster, "proof", waiter()):
         pytest.fail("it began")
-    assert "kubectl get namespace proof" in raised.value.remedy
+    assert "kubectl get --raw /api/v1/namespaces/proof" in raised.value.remedy
 
 
 def test_a_cluster_without_service_accounts_is_told(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

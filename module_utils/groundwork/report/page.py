@@ -92,7 +92,7 @@ def _machine(host: Host) -> str:
 
 def _gpu(gpu: Mapping[str, Any]) -> str:
     error = gpu.get("error")
-    name = escape(str(gpu.get("name") or "GPU"))
+    name = escape(str(gpu.get("name") or "GPU").removeprefix("NVIDIA "))
     if error:
         place = escape(str((gpu.get("pci") or {}).get("bus_id") or ""))
         return (

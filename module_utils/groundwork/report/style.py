@@ -21,8 +21,7 @@ h2 { margin: 36px 0 12px; font-size: 18px } h3 { margin: 0; font-size: 16px }
 p { margin: 2px 0 } a { color: inherit } code { font: 13px/1.5 ui-monospace, monospace }
 .quiet { color: var(--quiet); font-size: 13px }
 header { display: flex; gap: 18px; align-items: center; padding: 20px 22px; border-radius: 14px;
-  background: var(--paper);
-  border: 1px solid var(--line); border-left: 6px solid var(--mark) }
+  background: var(--paper); border: 1px solid var(--line); border-left: 6px solid var(--mark) }
 .sign { width: 52px; height: 52px; flex: none; border-radius: 50%; display: grid; place-items: center; font-size: 26px;
   font-weight: 700; color: var(--mark); background: var(--soft) }
 .ok { --mark: var(--ok); --soft: var(--ok-soft) } .failed { --mark: var(--failed); --soft: var(--failed-soft) }
@@ -32,7 +31,7 @@ header { display: flex; gap: 18px; align-items: center; padding: 20px 22px; bord
 .tile { padding: 14px 16px; border-radius: 12px; background: var(--paper); border: 1px solid var(--line) }
 .tile strong { display: block; font-size: 26px; line-height: 1.2; color: var(--mark, inherit) }
 .tile span { color: var(--quiet); font-size: 13px }
-.hosts { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 14px }
+.hosts { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 14px; align-items: start }
 .host { padding: 16px; border-radius: 12px; background: var(--paper); border: 1px solid var(--line) }
 .group { display: inline-block; margin: 2px 4px 2px 0; padding: 0 7px; border-radius: 5px;
   border: 1px solid var(--line) }
@@ -42,12 +41,11 @@ header { display: flex; gap: 18px; align-items: center; padding: 20px 22px; bord
 .gpu.failed { grid-column: 1 / -1; border-color: var(--mark); background: var(--soft); color: var(--mark) }
 .gpu meter { width: 100%; height: 10px; display: block; margin: 6px 0 2px }
 .gpu .quiet { display: block; font-size: 12px }
-.slices { display: flex; gap: 2px; margin: 5px 0 } .slices span { flex: 1; padding: 1px 0; border-radius: 3px;
-  text-align: center;
-  font-size: 10px; background: var(--ok-soft); color: var(--ok); overflow: hidden }
+.slices { display: flex; flex-wrap: wrap; gap: 2px; margin: 5px 0 }
+.slices span { flex: 1 0 auto; padding: 1px 5px; border-radius: 4px; text-align: center; font-size: 11px;
+  background: var(--ok-soft); color: var(--ok) }
 .pill { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 12px; font-weight: 600;
-  white-space: nowrap;
-  color: var(--mark); background: var(--soft) }
+  white-space: nowrap; color: var(--mark); background: var(--soft) }
 details { margin-bottom: 10px; border-radius: 12px; background: var(--paper); border: 1px solid var(--line);
   overflow: hidden }
 summary { padding: 12px 16px; cursor: pointer; font-weight: 600 } summary .quiet { font-weight: 400; margin-left: 6px }

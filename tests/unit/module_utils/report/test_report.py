@@ -166,7 +166,7 @@ def test_the_page_says_what_people_look_for() -> None:
     text = Page(page.render(made)).text
     for words in (
         "lab", "Something is wrong", "took 12 min 5 s", "2hosts", "2GPUs, 1 not answering", "1checks failed",
-        "NVIDIA H100 80GB HBM3", "10.0 of 80 GiB used", "31 °C · 71 W · 1 process", "GPU is lost", "0000:43:00.0",
+        "0 H100 80GB HBM3", "10.0 of 80 GiB used", "31 °C · 71 W · 1 process", "GPU is lost", "0000:43:00.0",
         "gpu_driver.nvml_answers", "GPU 1 is lost", "→ Reboot the host.", "Debian 12", "gpu_nodes", "no GPU",
         "1.36/stable", "https://10.77.0.11:16443",
     ):  # fmt: skip

@@ -28,6 +28,7 @@ class Host:
     time          seconds since 1970, in UTC
     time_service  the unit that keeps the time, or None
     container     whether the host is a container, whose clock is the machine's outside
+    package_lists whether apt has lists; an image may come without, and with a date that looks fresh
     """
 
     system: str
@@ -42,6 +43,7 @@ class Host:
     time: float
     time_service: str | None
     container: bool
+    package_lists: bool
 
     def to_dict(self) -> dict[str, object]:
         """The JSON shape."""
@@ -63,6 +65,7 @@ def observe(disk: Path) -> Host:
         time=time.time(),
         time_service=time_service(_units()),
         container=Path("/run/systemd/container").exists(),
+        package_lists=any(Path("/var/lib/apt/lists").glob("*_Packages*")),
     )
 
 

@@ -22,6 +22,7 @@ GOOD = Host(
     time=1000.0,
     time_service="chrony",
     container=False,
+    package_lists=True,
 )
 WANTED = Wanted(
     memory_mib=3500,

@@ -89,7 +89,7 @@ def build() -> None:
                 _forget_unused()
 
 
-# --- what is in them ---------------------------------------------------------------------------------------------------
+# --- what is in them --------------------------------------------------------------------------------------------------
 
 
 def _system(name: str, kind: str) -> Snap:
@@ -118,7 +118,9 @@ def _apps() -> dict[str, dict[str, Any]]:
     apps: dict[str, dict[str, Any]] = {"microk8s": {"command": wrapper}}
     apps |= {name: {"command": f"{wrapper} {name}"} for name in COMMANDS}
     apps |= {f"daemon-{name}": {"command": f"{wrapper} daemon-{name}", "daemon": "simple"} for name in DAEMONS}
-    apps["daemon-kubelite"]["after"] = ["daemon-containerd"]
+    # Without a datastore an API server takes its time to end (MicroK8s: 30 s), and nobody waits for anything it has to
+    # say.
+    apps["daemon-kubelite"] |= {"after": ["daemon-containerd"], "stop-timeout": "5s"}
     apps["daemon-containerd"] = {
         "command": f"{wrapper} daemon-containerd",
         "daemon": "notify",
@@ -167,7 +169,7 @@ def _write_script(file: Path, line: str) -> None:
     file.chmod(0o755)
 
 
-# --- packing -----------------------------------------------------------------------------------------------------------
+# --- packing ----------------------------------------------------------------------------------------------------------
 
 
 def _pack(snap: Snap, directory: Path) -> None:
@@ -205,7 +207,7 @@ def _digest(file: Path, kind: str) -> bytes:
 
 
 def _forget_unused() -> None:
-    """Remove contents of snaps that the mirror has no more, when there is no lab whose hosts could have them mounted."""
+    """Remove contents of snaps that the mirror has no more, unless a lab's hosts could have them mounted."""
     if paths.LABS.exists() and any(paths.LABS.iterdir()):
         return
     current = {_digest(file, "sha3_384").hex() for file in SNAPS.glob("*/*/*/*.snap")}
@@ -214,7 +216,7 @@ def _forget_unused() -> None:
             shutil.rmtree(contents)
 
 
-# --- assertions --------------------------------------------------------------------------------------------------------
+# --- assertions -------------------------------------------------------------------------------------------------------
 
 
 def _make_key() -> None:
@@ -238,9 +240,14 @@ def _assertions(snap: Snap, file: Path) -> str:
     digest = base64.urlsafe_b64encode(_digest(file, "sha3_384")).decode()
     declaration = {"type": "snap-declaration", **common, "publisher-id": "canonical", "snap-name": snap.name, **now}
     revision = {
-        **{"type": "snap-revision", "authority-id": "canonical", "snap-sha3-384": digest},
-        **{"developer-id": "canonical", "snap-id": identity},
-        **{"snap-revision": str(snap.revision), "snap-size": str(file.stat().st_size), **now},
+        "type": "snap-revision",
+        "authority-id": "canonical",
+        "snap-sha3-384": digest,
+        "developer-id": "canonical",
+        "snap-id": identity,
+        "snap-revision": str(snap.revision),
+        "snap-size": str(file.stat().st_size),
+        **now,
     }
     return "\n".join(_signed(statement) for statement in (declaration, revision))
 

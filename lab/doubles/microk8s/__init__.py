@@ -1,0 +1,1 @@
+"""MicroK8s for hosts of the lab."""

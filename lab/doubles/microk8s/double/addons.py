@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -55,19 +56,24 @@ class Request:
     arguments: tuple[str, ...] = ()
 
 
-# --- which there are ---------------------------------------------------------------------------------------------------------
+# --- which there are --------------------------------------------------------------------------------------------------
 
 
 def available() -> list[Addon]:
     """The addons of all repositories that run here, by repository and name."""
-    found = []
+    found: list[Addon] = []
     for file in (node.common() / "addons").glob("*/addons.yaml"):
-        for each in yaml.safe_load(file.read_text())["microk8s-addons"]["addons"]:
-            if ARCHITECTURE in each["supported_architectures"] and "classic" in each.get("confinement", "classic"):
-                found.append(
-                    Addon(file.parent.name, each["name"], each["description"], str(each["version"]), each["check_status"])
-                )
+        listed = yaml.safe_load(file.read_text())["microk8s-addons"]["addons"]
+        found.extend(_addon(file.parent.name, each) for each in listed if _runs_here(each))
     return sorted(found, key=lambda each: (each.repository, each.name))
+
+
+def _addon(repository: str, listed: Mapping[str, Any]) -> Addon:
+    return Addon(repository, listed["name"], listed["description"], str(listed["version"]), listed["check_status"])
+
+
+def _runs_here(listed: Mapping[str, Any]) -> bool:
+    return ARCHITECTURE in listed["supported_architectures"] and "classic" in listed.get("confinement", "classic")
 
 
 def by_name(known: Iterable[Addon], name: str) -> list[Addon]:
@@ -88,14 +94,14 @@ def divide(known: Iterable[Addon]) -> tuple[list[Addon], list[Addon]]:
     return enabled, disabled
 
 
-# --- enable and disable ------------------------------------------------------------------------------------------------------
+# --- enable and disable -----------------------------------------------------------------------------------------------
 
 
 def switch(action: str, words: list[str]) -> int:
     """Enable or disable addons, one call at a time.
 
     Raises:
-        node.Failure: there is no such addon.
+        node.CommandError: there is no such addon.
         subprocess.CalledProcessError: the API server does not answer.
     """
     if not words:
@@ -143,14 +149,14 @@ def parse(words: Sequence[str], known: Sequence[Addon]) -> list[Request]:
     """What the words of `enable` ask for: several addons, or one with its flags [parse_xable_addon_args].
 
     Raises:
-        node.Failure: an addon is in no repository, or in several, or both styles of arguments are mixed.
+        node.CommandError: an addon is in no repository, or in several, or both styles of arguments are mixed.
     """
     names = {each.name for each in known} | {f"{each.repository}/{each.name}" for each in known}
     if {word.partition(":")[0] for word in words} < names:
         return [_parse_one(word, known) for word in words]
     first = _parse_one(words[0], known)
     if first.arguments and words[1:]:
-        raise node.Failure(MIXED)
+        raise node.CommandError(MIXED)
     return [Request(first.repository, first.name, tuple(words[1:]))]
 
 
@@ -162,12 +168,12 @@ def _parse_one(word: str, known: Sequence[Addon]) -> Request:
     found = [each.repository for each in known if each.name == name]
     if not found:
         print(f"Addon {name} was not found in any repository", file=sys.stderr)
-        raise node.Failure("")
+        raise node.CommandError("")
     print(f"Infer repository {found[0]} for addon {name}", file=sys.stderr)
     return Request(found[0], name, tuple(values))
 
 
-# --- what the addons do ------------------------------------------------------------------------------------------------------
+# --- what the addons do -----------------------------------------------------------------------------------------------
 
 
 def _manifest(name: str) -> str:
@@ -194,6 +200,7 @@ def enable_dns(words: Sequence[str]) -> int:
 
 
 def disable_dns(_: Sequence[str]) -> int:
+    """No CoreDNS, and kubelets that know of none."""
     print("Disabling DNS")
     print("Reconfiguring kubelet")
     kubernetes.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=_manifest("dns").replace("$DNSIP", DNS_ADDRESS))
@@ -203,6 +210,7 @@ def disable_dns(_: Sequence[str]) -> int:
 
 
 def enable_rbac(_: Sequence[str]) -> int:
+    """Who may do what is asked of RBAC from now on."""
     print("Enabling RBAC")
     print("Reconfiguring apiserver")
     if arguments.get("--authorization-mode", "kube-apiserver") != "RBAC,Node":
@@ -213,6 +221,7 @@ def enable_rbac(_: Sequence[str]) -> int:
 
 
 def disable_rbac(_: Sequence[str]) -> int:
+    """Everybody with a certificate may do everything."""
     print("Disabling RBAC")
     print("Reconfiguring apiserver", flush=True)
     everywhere("kube-apiserver", {"--authorization-mode": "AlwaysAllow"})
@@ -231,6 +240,7 @@ def enable_nvidia(_: Sequence[str]) -> int:
 
 
 def disable_nvidia(_: Sequence[str]) -> int:
+    """Remove what enable_nvidia() left."""
     print("Disabling NVIDIA GPU support")
     kubernetes.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=_manifest("nvidia"))
     print("GPU support disabled")
@@ -238,6 +248,7 @@ def disable_nvidia(_: Sequence[str]) -> int:
 
 
 def enable_hostpath_storage(_: Sequence[str]) -> int:
+    """A storage class, and the folder that `join` warns of."""
     print("Enabling default storage class.")
     print("WARNING: Hostpath storage is not suitable for production environments.")
     (node.common() / "default-storage").mkdir(exist_ok=True)
@@ -304,10 +315,10 @@ def _ask(address: str, service: str, changes: dict[str, str | None]) -> None:
         if (status := peer.getresponse().status) != http.HTTPStatus.OK:
             print(f"Failed to perform a {service} reconfiguration on node {address} {status}")
     except OSError:
-        raise node.Failure("Failed to reach node.") from None
+        raise node.CommandError("Failed to reach node.") from None
 
 
-# --- the command addons ------------------------------------------------------------------------------------------------------
+# --- the command addons -----------------------------------------------------------------------------------------------
 
 
 def repositories(words: list[str]) -> int:
@@ -317,7 +328,10 @@ def repositories(words: list[str]) -> int:
         return 2
     rows = [(file.parent.name, len(yaml.safe_load(file.read_text())["microk8s-addons"]["addons"]))
             for file in sorted((node.common() / "addons").glob("*/addons.yaml"))]  # fmt: skip
-    listed = [{"name": name, "addons": count, "source": f"/snap/microk8s/current/addons/{name}@1a2b3c"} for name, count in rows]
+    listed = [
+        {"name": name, "addons": count, "source": f"/snap/microk8s/current/addons/{name}@1a2b3c"}
+        for name, count in rows
+    ]
     form = words[words.index("--format") + 1] if "--format" in words else "pretty"
     if form == "json":
         print(json.dumps(listed))

@@ -1,4 +1,4 @@
-"""The service daemon-cluster-agent: the member's side of a join, and changes that one node asks of another (cluster-agent/pkg/api)."""
+"""The service daemon-cluster-agent: a member's side of a join, and what one node asks of another (cluster-agent/pkg/api)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Answer = dict[str, Any]
 BY_DATASTORE = threading.Lock()  # the datastore moves for one joining node at a time
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request is answered with an error."""
 
     def __init__(self, message: str, status: int = HTTPStatus.INTERNAL_SERVER_ERROR) -> None:
@@ -55,10 +55,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         act = CALLS.get(self.path)
         try:
             if act is None:
-                raise Refused("not found", HTTPStatus.NOT_FOUND)
+                raise RefusedError("not found", HTTPStatus.NOT_FOUND)
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             self._answer(HTTPStatus.OK, act(body, self.headers.get("Host", ""), self.client_address[0]))
-        except Refused as refusal:
+        except RefusedError as refusal:
             self._answer(refusal.status, {"error": str(refusal)})
         except (ValueError, KeyError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"failed to unmarshal: {error}"})
@@ -74,19 +74,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-# --- join --------------------------------------------------------------------------------------------------------------------
+# --- join -------------------------------------------------------------------------------------------------------------
 
 
 def join(body: Mapping[str, Any], host: str, remote: str) -> Answer:
     """Let a node join; the token is spent even if a later step refuses (pkg/api/v2/join.go).
 
     Raises:
-        Refused: it may not.
+        RefusedError: it may not.
     """
     token, worker = str(body.get("token", "")), bool(body.get("worker"))
     contacted = host.rpartition(":")[0]
     if not tokens.consume_cluster_token(token):
-        raise Refused("invalid token")
+        raise RefusedError("invalid token")
     _check(body, contacted, remote)
     with BY_DATASTORE:
         _admit(contacted, remote)
@@ -98,17 +98,17 @@ def join(body: Mapping[str, Any], host: str, remote: str) -> Answer:
 
 def _check(body: Mapping[str, Any], contacted: str, remote: str) -> None:
     if not node.locked("ha-cluster"):
-        raise Refused("not possible to join. This is not an HA MicroK8s cluster", HTTPStatus.NOT_IMPLEMENTED)
+        raise RefusedError("not possible to join. This is not an HA MicroK8s cluster", HTTPStatus.NOT_IMPLEMENTED)
     port = (arguments.get("--bind", "cluster-agent") or "").rpartition(":")[2]
     if str(body.get("port")) != port:
-        raise Refused(f"the port of the cluster agent port has to be set to {port}", HTTPStatus.BAD_GATEWAY)
+        raise RefusedError(f"the port of the cluster agent port has to be set to {port}", HTTPStatus.BAD_GATEWAY)
     if contacted == remote:
         message = f"the joining node has the same IP ({contacted}) as the node we contact"
-        raise Refused(message, HTTPStatus.SERVICE_UNAVAILABLE)
+        raise RefusedError(message, HTTPStatus.SERVICE_UNAVAILABLE)
     name = str(body.get("hostname"))
     if not _prefers_addresses() and not _resolves(name, remote):
         message = f'the hostname ({name}) of the joining node does not resolve to the IP "{remote}". Refusing join'
-        raise Refused(message, HTTPStatus.BAD_REQUEST)
+        raise RefusedError(message, HTTPStatus.BAD_REQUEST)
 
 
 def _prefers_addresses() -> bool:
@@ -128,18 +128,21 @@ def _admit(contacted: str, remote: str) -> None:
     try:
         known = datastore.members()
         if remote in [member.ip for member in known]:
-            raise Refused(f"failed to retrieve dqlite cluster nodes: the joining node ({remote}) is already known to dqlite")
+            raise RefusedError(
+                f"failed to retrieve dqlite cluster nodes: the joining node ({remote}) is already known to dqlite"
+            )
         if [member.address for member in known] == [datastore.LOCAL]:
             if contacted not in node.addresses():
-                raise Refused(_no_such_address(contacted))
+                raise RefusedError(_no_such_address(contacted))
             datastore.rebind(f"{contacted}:{node.DATASTORE_PORT}")
     except OSError as error:
-        raise Refused(f"failed to retrieve dqlite cluster nodes: {error}") from None
+        raise RefusedError(f"failed to retrieve dqlite cluster nodes: {error}") from None
 
 
 def _no_such_address(address: str) -> str:
     return (
-        f"failed to retrieve dqlite cluster nodes: failed to find matching dqlite bind address for {address}:{node.AGENT_PORT}: "
+        "failed to retrieve dqlite cluster nodes: failed to find matching dqlite bind address for "
+        f"{address}:{node.AGENT_PORT}: "
         f"address {address} was not found in any host interface. refuse to update dqlite bind address to {address} "
         "as it would break the cluster"
     )
@@ -187,19 +190,19 @@ def _for_control_plane() -> Answer:
     }
 
 
-# --- other calls -------------------------------------------------------------------------------------------------------------
+# --- other calls ------------------------------------------------------------------------------------------------------
 
 
 def sign_certificate(body: Mapping[str, Any], _host: str, _remote: str) -> Answer:
     """Sign the certificate of a worker that just joined.
 
     Raises:
-        Refused: its token is not known, or the request is none.
+        RefusedError: its token is not known, or the request is none.
     """
     if not tokens.consume_certificate_token(str(body["token"])):
-        raise Refused("invalid token")
+        raise RefusedError("invalid token")
     if not certificates.valid(str(body["request"])):
-        raise Refused("failed to sign certificate: no signing request")
+        raise RefusedError("failed to sign certificate: no signing request")
     return {"certificate": certificates.signed(str(body["request"]))}
 
 
@@ -207,10 +210,10 @@ def configure(body: Mapping[str, Any], _host: str, _remote: str) -> Answer:
     """Change arguments of services, for another node of the cluster.
 
     Raises:
-        Refused: the caller does not know the cluster's token.
+        RefusedError: the caller does not know the cluster's token.
     """
     if body["callback"] != tokens.callback():
-        raise Refused("invalid token")
+        raise RefusedError("invalid token")
     for service in body.get("service") or []:
         changes: dict[str, str | None] = dict.fromkeys(service.get("arguments_remove") or [])
         for update in service.get("arguments_update") or []:

@@ -35,16 +35,18 @@ def clients() -> list[Client]:
         Client("client", "/CN=admin/O=system:masters", "admin", "client.config"),
         Client("proxy", "/CN=system:kube-proxy", "system:kube-proxy", "proxy.config"),
         Client("scheduler", "/CN=system:kube-scheduler", "system:kube-scheduler", "scheduler.config"),
-        Client("controller", "/CN=system:kube-controller-manager", "system:kube-controller-manager", "controller.config"),
+        Client(
+            "controller", "/CN=system:kube-controller-manager", "system:kube-controller-manager", "controller.config"
+        ),
         Client("apiserver-kubelet-client", "/CN=kube-apiserver-kubelet-client/O=system:masters"),
     ]
 
 
-# --- the cluster's own -----------------------------------------------------------------------------------------------------
+# --- the cluster's own ------------------------------------------------------------------------------------------------
 
 
 def produce() -> bool:
-    """Make what is missing, and the server's certificates anew if the host's addresses changed; tell whether they did."""
+    """Make what is missing, and the server's certificates anew where addresses changed; tell whether they did."""
     for key in KEYS:
         if not node.certificate(key).exists():
             system.run("openssl", "genrsa", "-out", node.certificate(key), "2048")
@@ -88,6 +90,7 @@ def issue_server() -> None:
 
 
 def issue_front_proxy_client() -> None:
+    """Issue the certificate by which extension servers know the API server, for a year too."""
     _issue_from_request("front-proxy-client", "front-proxy-ca", "/CN=front-proxy-client")
 
 
@@ -124,7 +127,7 @@ def _render_request() -> str:
     return rendered
 
 
-# --- components ------------------------------------------------------------------------------------------------------------
+# --- components -------------------------------------------------------------------------------------------------------
 
 
 def create_clients() -> None:
@@ -191,27 +194,30 @@ def _base64(name: str) -> str:
     return base64.b64encode(node.certificate(name).read_bytes()).decode()
 
 
-# --- the datastore's ---------------------------------------------------------------------------------------------------------
+# --- the datastore's --------------------------------------------------------------------------------------------------
 
 
 def create_cluster_certificate() -> None:
     """The datastore's certificate: every member has it and its key."""
     folder = node.backend()
-    system.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-sha256", "-days", YEARS_10, "-nodes", "-subj", "/CN=k8s",
-               "-addext", f"subjectAltName=DNS:{node.hostname()},IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:TRUE",
-               "-keyout", folder / "cluster.key", "-out", folder / "cluster.crt")  # fmt: skip
+    names = f"subjectAltName=DNS:{node.hostname()},IP:127.0.0.1"
+    extensions = ("-addext", names, "-addext", "basicConstraints=critical,CA:TRUE")
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-sha256", "-days", YEARS_10, "-nodes", "-subj", "/CN=k8s")
+    system.run(*new, *extensions, "-keyout", folder / "cluster.key", "-out", folder / "cluster.crt")
 
 
 def create_member_certificate(address: str) -> None:
-    """A member's own, for the address it listens on: etcd, unlike dqlite, looks at it. Signed with the datastore's key."""
+    """A member's own, for the address it listens on, at which etcd looks; signed with the datastore's key."""
     folder = node.backend()
     csr = system.run("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "member.key",
                      "-subj", "/CN=k8s", "-addext", f"subjectAltName=IP:127.0.0.1,IP:{address}")  # fmt: skip
     sign = ["openssl", "x509", "-req", "-sha256", "-days", YEARS_10, "-copy_extensions", "copy", "-CAcreateserial"]
-    system.run(*sign, "-CA", folder / "cluster.crt", "-CAkey", folder / "cluster.key", "-out", folder / "member.crt", stdin=csr)
+    system.run(
+        *sign, "-CA", folder / "cluster.crt", "-CAkey", folder / "cluster.key", "-out", folder / "member.crt", stdin=csr
+    )
 
 
-# --- looking at certificates -------------------------------------------------------------------------------------------------
+# --- looking at certificates ------------------------------------------------------------------------------------------
 
 
 def fingerprint(pem: str) -> str:
@@ -228,4 +234,7 @@ def days_left(name: str) -> int:
 
 def valid(csr: str) -> bool:
     """Whether a text is a signing request."""
-    return subprocess.run(["openssl", "req", "-noout", "-verify"], input=csr, text=True, capture_output=True).returncode == 0
+    return (
+        subprocess.run(["openssl", "req", "-noout", "-verify"], input=csr, text=True, capture_output=True).returncode
+        == 0
+    )

@@ -1,4 +1,4 @@
-"""The command `microk8s`: its subcommands, the snap's services, and its hooks [microk8s.wrapper and the wrappers beside it]."""
+"""The command `microk8s`: its subcommands, the snap's services and its hooks [microk8s.wrapper, and those beside it]."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def main(words: list[str]) -> int:
         return 1
     try:
         return _run(command, words[1:])
-    except node.Failure as failure:
+    except node.CommandError as failure:
         if str(failure):
             print(failure)
         return failure.status
@@ -110,7 +110,7 @@ def _no_permission() -> int:
     return 1
 
 
-# --- small subcommands -------------------------------------------------------------------------------------------------------
+# --- small subcommands ------------------------------------------------------------------------------------------------
 
 
 def _kubectl(words: list[str]) -> int:
@@ -159,9 +159,7 @@ COMMANDS: dict[str, Command] = {
     "addons": Command(addons.repositories),
     "config": Command(_config, worker=_on_worker("config")),
     "ctr": Command(_ctr),
-    "disable": Command(
-        lambda words: addons.main("disable", words), 1, f"{IN_CLUSTER}\nPlease use the master node.", 1
-    ),
+    "disable": Command(lambda words: addons.main("disable", words), 1, f"{IN_CLUSTER}\nPlease use the master node.", 1),
     "enable": Command(lambda words: addons.main("enable", words), 1, f"{IN_CLUSTER}\nPlease use the master node.", 1),
     "helm": Command(_helm, stopped=1, worker=_on_worker("helm")),
     "helm3": Command(_helm, stopped=1, worker=_on_worker("helm")),
@@ -170,8 +168,8 @@ COMMANDS: dict[str, Command] = {
     "leave": Command(leaving.leave, stopped=1, root=True),
     "refresh-certs": Command(
         refresh_certs.main,
-        worker="This MicroK8s deployment is acting as a node in a cluster. Please use `microk8s refresh-certs` on the master.\n"
-        "To refresh certificates on this worker node please run `microk8s leave` and then `microk8s join` the cluster again.",
+        worker=f"{IN_CLUSTER} Please use `microk8s refresh-certs` on the master.\n"
+        "To refresh certificates on this worker node please run `microk8s leave` and then `microk8s join` again.",
         secret=False,
     ),
     "remove-node": Command(

@@ -60,5 +60,7 @@ def _clean_after_boot() -> None:
 def _variables(file: str, more: dict[str, str]) -> dict[str, str]:
     """What a shell has exported after sourcing args/FILE."""
     script = f'set -a; . "{node.arguments_file(file)}"; env -0'
-    done = subprocess.run(["/bin/bash", "-c", script], env=os.environ | more, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["/bin/bash", "-c", script], env=os.environ | more, capture_output=True, text=True, check=True
+    )
     return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)

@@ -1,8 +1,9 @@
 """The datastore: etcd, in the place of dqlite and with dqlite's files and words.
 
-A member is known by ADDRESS:19001, where etcd speaks with its peers. The API server reaches it by the socket that k8s-dqlite
-has; members reach each other's data at port 19002, which dqlite does not have. Roles are dqlite's (go-dqlite/app/roles.go):
-one voter among one or two members, three among three and more, then three standbys, then spares. In etcd all of them vote.
+A member is known by ADDRESS:19001, where etcd speaks with its peers. The API server reaches it by the socket that
+k8s-dqlite has; members reach each other's data at port 19002, which dqlite does not have. Roles are dqlite's
+(go-dqlite/app/roles.go): one voter among one or two members, three among three and more, then three standbys, then
+spares. In etcd all of them vote.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Member:
 
     @property
     def ip(self) -> str:
+        """The address without its port."""
         return self.address.rpartition(":")[0]
 
 
@@ -53,7 +55,7 @@ def roles(addresses: Sequence[str]) -> dict[str, int]:
     return {address: wanted[index] if index < len(wanted) else SPARE for index, address in enumerate(addresses)}
 
 
-# --- asking it -------------------------------------------------------------------------------------------------------------
+# --- asking it --------------------------------------------------------------------------------------------------------
 
 
 def members(timeout: float = 4.0) -> list[Member]:
@@ -85,7 +87,7 @@ def remove(address: str) -> None:
 
 
 def rebind(address: str) -> None:
-    """Give the only member another address, with a restart; returns when cluster.yaml shows it [MaybeUpdateDqliteBindAddress]."""
+    """Give the only member another address; returns when it is back [MaybeUpdateDqliteBindAddress]."""
     only = members()[0]
     _etcdctl("member", "update", f"{only.id:x}", f"--peer-urls=https://{address}")
     _etcdctl("put", f"{ORDER}{address}", "")
@@ -127,7 +129,11 @@ def _etcdctl_json(*arguments: str, timeout: float = 4.0, endpoints: str = "") ->
 def _etcdctl(*arguments: str, timeout: float = 10.0, endpoints: str = "") -> str:
     folder = node.backend()
     where = endpoints or f"unix://{folder}/kine.sock:12379"
-    tls = [f"--cacert={folder}/cluster.crt", f"--cert={folder}/member.crt", f"--key={folder}/member.key"] if endpoints else []
+    tls = (
+        [f"--cacert={folder}/cluster.crt", f"--cert={folder}/member.crt", f"--key={folder}/member.key"]
+        if endpoints
+        else []
+    )
     flags = [f"--endpoints={where}", f"--command-timeout={timeout:.0f}s", *tls]
     try:
         return system.run(node.snap() / "bin/etcdctl", *flags, *arguments, timeout=timeout + 2)
@@ -136,11 +142,11 @@ def _etcdctl(*arguments: str, timeout: float = 10.0, endpoints: str = "") -> str
         raise OSError(f"the datastore does not answer: {said.strip()[-300:]}") from None
 
 
-# --- running it ------------------------------------------------------------------------------------------------------------
+# --- running it -------------------------------------------------------------------------------------------------------
 
 
 def prepare(address: str = LOCAL, voters: Iterable[str] = ()) -> None:
-    """Lay down init.yaml, from which the service makes a datastore of its own, or joins that of `voters` [init_cluster]."""
+    """Lay down init.yaml, with which the service makes a datastore, or joins that of `voters` [init_cluster]."""
     wanted = {"Address": address} | ({"Cluster": list(voters)} if voters else {})
     (node.backend() / "init.yaml").write_text(yaml.safe_dump(wanted))
 
@@ -175,7 +181,10 @@ def _begin() -> tuple[str, str]:
         address = str(wanted["Address"])
         certificates.create_member_certificate(address.rpartition(":")[0])
         cluster = _announce(address, wanted["Cluster"]) if wanted.get("Cluster") else ""
-        _replace(folder / "cluster.yaml", [{"Address": each, "ID": 0, "Role": VOTER} for each in wanted.get("Cluster", [address])])
+        _replace(
+            folder / "cluster.yaml",
+            [{"Address": each, "ID": 0, "Role": VOTER} for each in wanted.get("Cluster", [address])],
+        )
         _write_info(address, VOTER)
         init.unlink()
         return address, cluster
@@ -186,7 +195,7 @@ def _begin() -> tuple[str, str]:
 
 
 def _announce(address: str, voters: Sequence[str]) -> str:
-    """Tell the datastore that a member comes; it counts for the quorum only when it has caught up. Returns the member list."""
+    """Tell the datastore that a member comes, which counts only when it has caught up; returns the member list."""
     endpoints = _clients(voters)
     known = _etcdctl_json("member", "list", endpoints=endpoints)["members"]
     stale = [each for each in known if _address(each) == address]
@@ -202,7 +211,10 @@ def _clients(addresses: Iterable[str]) -> str:
 
 def _flags(address: str, cluster: str) -> list[str]:
     folder, (ip, _, _) = node.backend(), address.rpartition(":")
-    first = [f"--initial-cluster={cluster or f'{address}=https://{address}'}", f"--initial-advertise-peer-urls=https://{address}"]
+    first = [
+        f"--initial-cluster={cluster or f'{address}=https://{address}'}",
+        f"--initial-advertise-peer-urls=https://{address}",
+    ]
     tls = [
         f"--{of}{flag}={folder}/{file}"
         for of in ("", "peer-")
@@ -252,7 +264,9 @@ def _attend(etcd: subprocess.Popen[bytes], address: str, joining: bool) -> None:
 
 def _promote(address: str) -> bool:
     endpoints = _clients(each["Address"] for each in _known() if each["Address"] != address)
-    me = next(each for each in _etcdctl_json("member", "list", endpoints=endpoints)["members"] if _address(each) == address)
+    me = next(
+        each for each in _etcdctl_json("member", "list", endpoints=endpoints)["members"] if _address(each) == address
+    )
     if me.get("isLearner"):
         _etcdctl("member", "promote", f"{me['ID']:x}", endpoints=endpoints)
     return True
@@ -290,7 +304,7 @@ def _replace(file: Path, content: Any) -> None:
         node.write_private(file, text)
 
 
-# --- the command dqlite ------------------------------------------------------------------------------------------------------
+# --- the command dqlite -----------------------------------------------------------------------------------------------
 
 
 def command(arguments: Sequence[str]) -> int:

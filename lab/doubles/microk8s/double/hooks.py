@@ -32,7 +32,7 @@ def install() -> int:
     shutil.copy(node.snap() / "certs/csr.conf.template", node.certificate("csr.conf.template"))
     try:
         launch.first()
-    except launch.Invalid as error:
+    except launch.InvalidError as error:
         print(f"Error: failed to initialize cluster: {error}", file=sys.stderr)
         return 1
     _copy_images()
@@ -73,7 +73,9 @@ def _copy_images() -> None:
 def _generate_network() -> None:
     """The network's manifest and the flags that go with it [generate-cni.sh]."""
     shutil.copy(node.snap() / "cni.yaml", node.arguments_file("cni-network/cni.yaml"))
-    variables = dict(line.split("=", 1) for line in arguments.read("cni-env").splitlines() if "=" in line and line[0] != "#")
+    variables = dict(
+        line.split("=", 1) for line in arguments.read("cni-env").splitlines() if "=" in line and line[0] != "#"
+    )
     pods, services = variables["IPv4_CLUSTER_CIDR"], variables["IPv4_SERVICE_CIDR"]
     arguments.prepend("kube-controller-manager", "--service-cluster-ip-range", services)
     arguments.prepend("kube-controller-manager", "--cluster-cidr", pods)
@@ -127,7 +129,9 @@ def remove() -> int:
     """Take away what runs and what was made outside the snap's folders; the group and /etc/microk8s.yaml stay."""
     # The services are stopped by now; containers outlive them and are deleted by a containerd of our own.
     with_containerd = subprocess.Popen(
-        [str(node.snap() / "microk8s.wrapper"), "daemon-containerd"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(node.snap() / "microk8s.wrapper"), "daemon-containerd"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     node.wait_for((node.common() / "run/containerd.sock").exists, kubelite.SOCKET_SECONDS)
     containers.remove_all()
@@ -137,6 +141,6 @@ def remove() -> int:
     subprocess.run(["pkill", "-KILL", "-f", f"^{node.snap()}/bin/containerd-shim"], check=False)
     lab_host.release_mounts()
     for link in map(Path, LINKS):
-        if link.is_symlink() and "/var/snap/microk8s/" in os.readlink(link):
+        if link.is_symlink() and "/var/snap/microk8s/" in str(link.readlink()):
             link.unlink()
     return 0

@@ -44,7 +44,8 @@ def join(words: list[str]) -> int:
     """Join the node to a cluster.
 
     Raises:
-        node.Failure: the member refused or is not who it should be. Files written by then stay as they are, as in MicroK8s.
+        node.CommandError: the member refused or is not who it should be. Files written by then stay as they are, as in
+        MicroK8s.
     """
     parser = argparse.ArgumentParser(prog="microk8s join")
     parser.add_argument("connection")
@@ -65,7 +66,7 @@ def parse(text: str) -> Connection:
     """Split and check what `add-node` printed [get_valid_connection_parts].
 
     Raises:
-        node.Failure: it is none.
+        node.CommandError: it is none.
     """
     parts = text.split("/")
     endpoint = parts[0].rsplit(":", 1)
@@ -86,8 +87,8 @@ def parse(text: str) -> Connection:
     return Connection(endpoint[0], int(endpoint[1]), parts[1], parts[2] if len(parts) == 3 else "")
 
 
-def _invalid(what: str) -> node.Failure:
-    return node.Failure(f"Invalid connection: {what}")
+def _invalid(what: str) -> node.CommandError:
+    return node.CommandError(f"Invalid connection: {what}")
 
 
 def _join(connection: Connection, worker: bool, verify: bool) -> None:
@@ -115,7 +116,7 @@ def _ask(connection: Connection, worker: bool, verify: bool) -> dict[str, Any]:
     status, answer = _post(connection, "/cluster/api/v2.0/join", request, verify)
     if status != http.HTTPStatus.OK:
         error = str(answer.get("error", ""))
-        raise node.Failure(f"Connection failed. {error[:1].upper()}{error[1:]} ({status}).", 6)
+        raise node.CommandError(f"Connection failed. {error[:1].upper()}{error[1:]} ({status}).", 6)
     return answer
 
 
@@ -131,9 +132,9 @@ def _post(connection: Connection, path: str, body: Mapping[str, Any], verify: bo
         answer = server.getresponse()
         return answer.status, json.loads(answer.read())
     except http.client.HTTPException as error:
-        raise node.Failure(f"Connecting to cluster failed with {error}.", 5) from None
+        raise node.CommandError(f"Connecting to cluster failed with {error}.", 5) from None
     except ssl.SSLError as error:
-        raise node.Failure(f"Peer node verification failed with {error}.", 4) from None
+        raise node.CommandError(f"Peer node verification failed with {error}.", 4) from None
     finally:
         server.close()
 
@@ -141,7 +142,7 @@ def _post(connection: Connection, path: str, body: Mapping[str, Any], verify: bo
 def _verify(server: http.client.HTTPSConnection, connection: Connection) -> None:
     shown = server.sock.getpeercert(binary_form=True)
     if not certificates.fingerprint(ssl.DER_cert_to_PEM_cert(bytes(shown or b""))).startswith(connection.fingerprint):
-        raise node.Failure(
+        raise node.CommandError(
             f"Joining cluster failed. Could not verify the identity of {connection.address}. "
             "Use '--skip-verify' to skip server certificate check.",
             4,
@@ -151,7 +152,10 @@ def _verify(server: http.client.HTTPSConnection, connection: Connection) -> None
 def _adopt_network(answer: Mapping[str, Any]) -> None:
     theirs, ours = answer.get("cluster_cidr"), arguments.get("--cluster-cidr", "kube-proxy")
     if theirs and theirs != ours:
-        print("WARNING: Joining a cluster that has a different CIDR. The kube-proxy CIDR configuration will be overwritten.")
+        print(
+            "WARNING: Joining a cluster that has a different CIDR. "
+            "The kube-proxy CIDR configuration will be overwritten."
+        )
         print(f"Cluster CIDR: {theirs} -- Node CIDR: {ours}(will be overwritten)")
         arguments.update("kube-proxy", {"--cluster-cidr": str(theirs)})
 
@@ -167,12 +171,14 @@ def _adopt_arguments(answer: Mapping[str, Any]) -> None:
     arguments.update("kubelet", own)
 
 
-# --- as a worker -------------------------------------------------------------------------------------------------------------
+# --- as a worker ------------------------------------------------------------------------------------------------------
 
 
 def _as_worker(connection: Connection, answer: Mapping[str, Any]) -> None:
     if answer["ca_key"] is not None:
-        raise node.Failure("Joining process failed. Make sure the cluster you connect to supports joining worker nodes.")
+        raise node.CommandError(
+            "Joining process failed. Make sure the cluster you connect to supports joining worker nodes."
+        )
     node.certificate("ca.remote.crt").write_text(answer["ca"])
     _adopt_arguments(answer)
     for client in certificates.clients():
@@ -203,11 +209,11 @@ def _have_signed(connection: Connection, client: certificates.Client) -> None:
     status, answer = _post(connection, "/cluster/api/v1.0/sign-cert", body, verify=False)
     if status != http.HTTPStatus.OK:
         error = str(answer.get("error", ""))
-        raise node.Failure(f"Failed to sign {client.name} certificate ({status}). {error[:1].upper()}{error[1:]}")
+        raise node.CommandError(f"Failed to sign {client.name} certificate ({status}). {error[:1].upper()}{error[1:]}")
     node.certificate(f"{client.name}.crt").write_text(answer["certificate"])
 
 
-# --- as a control plane ------------------------------------------------------------------------------------------------------
+# --- as a control plane -----------------------------------------------------------------------------------------------
 
 
 def _as_control_plane(answer: Mapping[str, Any]) -> None:
@@ -219,7 +225,9 @@ def _as_control_plane(answer: Mapping[str, Any]) -> None:
     node.write_private(node.credential(tokens.CALLBACK), answer["callback_token"])
     _join_datastore(answer)
     cni = node.arguments_file("cni-network/cni.yaml")
-    node.write_private(cni, cni.read_text().replace("first-found", f"can-reach={answer['voters'][0].partition(':')[0]}"))
+    node.write_private(
+        cni, cni.read_text().replace("first-found", f"can-reach={answer['voters'][0].partition(':')[0]}")
+    )
     node.set_lock("cni-loaded")
     node.set_lock("no-cert-reissue")
 
@@ -248,7 +256,7 @@ def _wait_for_membership(own: str) -> None:
     print("Waiting for this node to finish joining the cluster.", end=" ", flush=True)
     for _ in range(POLLS):
         try:
-            if own in [member.ip for member in datastore.members()]:
+            if own in [member.ip for member in datastore.members(timeout=1.0)]:
                 break
             print(".", end=" ", flush=True)
         except OSError:

@@ -1,4 +1,4 @@
-"""The service daemon-kubelite: API server, controller manager, scheduler, kube-proxy and kubelet in one [run-kubelite-with-args]."""
+"""The service daemon-kubelite: the five components of Kubernetes in one [run-kubelite-with-args]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from . import arguments, lab_host, node
 
 RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 SOCKET_SECONDS, ROUTE_SECONDS = 20, 10
-# Flags that MicroK8s keeps in args/kubelet and that newer releases of Kubernetes do not know any more [sanitise_args_kubelet].
+# Flags that MicroK8s keeps in args/kubelet and that newer releases of Kubernetes do not know any more
+# [sanitise_args_kubelet].
 REMOVED_FLAGS = ("--pod-infra-container-image", "--cloud-provider", "--network-plugin", "--container-runtime")
 
 

@@ -3,7 +3,7 @@
 Files under args/ stay MicroK8s's own; what is here is added when containerd and kubelite start:
 
 * Both run in the host's namespace of version 1 control groups, where there is one (/usr/lib/lab/with-cgroups).
-* containerd: no AppArmor; oom_score_adj only within what an unprivileged parent allows; and every container begins from a
+* containerd: no AppArmor; oom_score_adj within what an unprivileged parent allows; every container begins from a
   specification with the hook that shows it the host's /proc/driver, as a real driver shows in every procfs.
 * kubelet and kube-proxy: settings for a kernel with hybrid control groups and sysctls that belong to the machine.
 * kube-controller-manager: gives each node its part of the pods' network, which Calico would do.
@@ -86,7 +86,7 @@ def _base_specification() -> Path:
 
 
 def kubelite_arguments(words: Sequence[str]) -> list[str]:
-    """The flags of args/kubelite for the lab's kubelite, which reads copies of the components' files with the lab's flags added."""
+    """What the lab's kubelite is started with: copies of the components' files that have the lab's flags at their end."""
     (_folder() / "kubelet.yaml").write_text(yaml.safe_dump(KUBELET))
     given = dict(word.split("=", 1) for word in words)
     adapted = [f"--start-control-plane={given.get('--start-control-plane', 'true')}"]
@@ -110,7 +110,7 @@ def release_mounts() -> None:
     if not WITH_CGROUPS.exists():
         return
     script = (
-        f"grep -o ' {node.common()}/[^ ]*' /proc/self/mountinfo | sort -r | while read -r at; do umount -l \"$at\"; done"
-        " 2>/dev/null; true"
+        f"grep -o ' {node.common()}/[^ ]*' /proc/self/mountinfo | sort -r"
+        ' | while read -r at; do umount -l "$at"; done 2>/dev/null; true'
     )
     system.succeeds(WITH_CGROUPS, "sh", "-c", script)

@@ -46,7 +46,7 @@ OTHERS = {
 Part = Mapping[str, Any]
 
 
-class Invalid(Exception):
+class InvalidError(Exception):
     """The text is no launch configuration."""
 
 
@@ -54,18 +54,18 @@ def parse(text: str) -> list[Part]:
     """The parts of a configuration, one a YAML document.
 
     Raises:
-        Invalid: it is not YAML, or a part has no version that is known.
+        InvalidError: it is not YAML, or a part has no version that is known.
     """
     try:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.YAMLError as error:
-        raise Invalid(f"failed to parse launcher configuration: {error}") from None
+        raise InvalidError(f"failed to parse launcher configuration: {error}") from None
     for index, each in enumerate(documents):
         if not isinstance(each, dict):
-            raise Invalid(f"failed to parse config part {index}: not a mapping")
+            raise InvalidError(f"failed to parse config part {index}: not a mapping")
         version = str(each.get("version", ""))
         if not version or not VERSIONS[0] <= version <= VERSIONS[1]:
-            raise Invalid(f"failed to parse config part {index}: config version {version!r} is not supported")
+            raise InvalidError(f"failed to parse config part {index}: config version {version!r} is not supported")
         for unknown in each.keys() - FILES.keys() - OTHERS:
             print(f"WARNING: unknown key {unknown!r} in launch configuration", file=sys.stderr)
     return documents
@@ -75,6 +75,7 @@ def apply(parts: Sequence[Part], first: bool = False) -> None:
     """Bring the node to what a configuration says.
 
     Args:
+        parts: the parts of the configuration.
         first: before anything runs: files alone; no addons, no join, no restarts.
 
     Raises:
@@ -128,7 +129,10 @@ def _names(wanted: Sequence[str]) -> None:
     for name in wanted:
         kind = "IP" if _is_address(name) else "DNS"
         if f"= {name}\n" not in text:
-            number = 1 + max((int(line.split(".")[1].split()[0]) for line in text.splitlines() if line.startswith(f"{kind}.")), default=0)
+            number = 1 + max(
+                (int(line.split(".")[1].split()[0]) for line in text.splitlines() if line.startswith(f"{kind}.")),
+                default=0,
+            )
             number = max(number, 100) if kind == "IP" else number  # past those of the host's own addresses
             text = text.replace("#MOREIPS", f"{kind}.{number} = {name}\n#MOREIPS")
     template.write_text(text)
@@ -143,17 +147,22 @@ def _registries(configs: Mapping[str, str]) -> None:
         node.write_private(node.arguments_file("certs.d") / registry / "hosts.toml", content)
 
 
-# --- at installation, and later --------------------------------------------------------------------------------------------
+# --- at installation, and later ---------------------------------------------------------------------------------------
 
 
 def first() -> None:
     """Apply the first configuration found on the host before anything starts.
 
     Raises:
-        Invalid: it cannot be read, which fails the installation.
+        InvalidError: it cannot be read, which fails the installation.
     """
     home = Path("/root/snap/microk8s/common/.microk8s.yaml")
-    candidates = (Path("/etc/microk8s.yaml"), home, node.common() / ".microk8s.yaml", node.snap() / "microk8s.default.yaml")
+    candidates = (
+        Path("/etc/microk8s.yaml"),
+        home,
+        node.common() / ".microk8s.yaml",
+        node.snap() / "microk8s.default.yaml",
+    )
     found = next(candidate for candidate in candidates if candidate.exists())
     print(f"Found config file {found}, will use to initialize cluster.")
     kept = folder() / "install.yaml"
@@ -176,5 +185,5 @@ def keep() -> None:
             try:
                 apply(parse(file.read_text()))
                 file.rename(file.with_name(f"{file.name}.applied"))
-            except (Invalid, OSError, subprocess.CalledProcessError) as error:
+            except (InvalidError, OSError, subprocess.CalledProcessError) as error:
                 print(f"Failed to apply configuration file {file}: {error}", flush=True)

@@ -18,8 +18,10 @@ ONLY_COPY = """This node currently holds the only copy of the Kubernetes databas
 To remove this node you can either first remove all other nodes with 'microk8s remove-node' or
 form a highly available cluster by adding at least three nodes."""
 REGISTERED = (
-    "Removal failed. Node {name} is registered with dqlite. Please, run first 'microk8s leave' on the departing node. \n"
-    "If the node is not available anymore and will never attempt to join the cluster in the future use the '--force' flag \n"
+    "Removal failed. Node {name} is registered with dqlite. "
+    "Please, run first 'microk8s leave' on the departing node. \n"
+    "If the node is not available anymore and will never attempt to join the cluster "
+    "in the future use the '--force' flag \n"
     "to unregister the node while removing it."
 )
 
@@ -28,11 +30,11 @@ def leave(_: list[str]) -> int:
     """Depart from the cluster and be a cluster of one's own.
 
     Raises:
-        node.Failure: this node is in none, or is the only one with the data.
+        node.CommandError: this node is in none, or is the only one with the data.
     """
     worker = node.locked("clustered.lock")
     if not node.locked("no-cert-reissue") or not (worker or node.arguments_file("k8s-dqlite").exists()):
-        raise node.Failure(NOT_IN_A_CLUSTER)
+        raise node.CommandError(NOT_IN_A_CLUSTER)
     if worker:
         _leave_as_worker()
     else:
@@ -58,7 +60,7 @@ def _leave_as_control_plane() -> None:
     mine = [member for member in known if member.ip in (*node.addresses(), "127.0.0.1")]
     voters = [member for member in known if member.role == datastore.VOTER]
     if len(known) > 1 and voters == mine:
-        raise node.Failure(ONLY_COPY, 3)
+        raise node.CommandError(ONLY_COPY, 3)
     _depart(mine, others=len(known) > 1)
     print("Generating new cluster certificates.", flush=True)
     certificates.create_clients()
@@ -72,7 +74,7 @@ def _depart(mine: Sequence[datastore.Member], others: bool) -> None:
         try:
             datastore.remove(mine[0].address)
         except OSError as error:
-            raise node.Failure(f"Contacting node {mine[0].address} failed. Error:\n{error!r}", 2) from None
+            raise node.CommandError(f"Contacting node {mine[0].address} failed. Error:\n{error!r}", 2) from None
     system.service("stop", "k8s-dqlite")
     time.sleep(node.PAUSE_SECONDS)  # MicroK8s: 10 s
 

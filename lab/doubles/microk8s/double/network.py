@@ -1,8 +1,9 @@
 """The pods' network, in the place of Calico: what its node agent does on every host.
 
-Each node has its part of the pods' network (spec.podCIDR). From the list of nodes this keeps: the CNI configuration (ptp: every
-pod has a route of its own, so that traffic within a host passes its netfilter too), routes to the other nodes' pods, and rules.
-Policies are judged by kube-network-policies in a pod; its nft rules need CONFIG_NFT_QUEUE, so the queue's rules are made here.
+Each node has its part of the pods' network (spec.podCIDR). From the list of nodes this keeps: the CNI configuration
+(ptp: every pod has a route of its own, so that traffic within a host passes its netfilter too), routes to the other
+nodes' pods, and rules. Policies are judged by kube-network-policies in a pod; its nft rules need CONFIG_NFT_QUEUE, so
+the queue's rules are made here.
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ def plan(nodes: Sequence[Mapping[str, Any]], name: str) -> tuple[str, dict[str, 
 def configuration(part: str) -> str:
     """The CNI configuration for a part of the pods' network."""
     # In /run: addresses are given back when the host boots, as its pods are gone then.
-    ipam = {"type": "host-local", "dataDir": "/run/cni-ipam", "ranges": [[{"subnet": part}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    ipam = {
+        "type": "host-local",
+        "dataDir": "/run/cni-ipam",
+        "ranges": [[{"subnet": part}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
     plugins = [
         {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": ipam},
         {"type": "portmap", "capabilities": {"portMappings": True}},
@@ -102,7 +108,9 @@ COMMIT
 def _rule() -> None:
     for setting in ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"):
         system.succeeds("sysctl", "-q", "-w", setting)
-    system.run("iptables-restore", "--noflush", stdin=rules(arguments.get("--cluster-cidr", "kube-proxy") or "10.1.0.0/16"))
+    system.run(
+        "iptables-restore", "--noflush", stdin=rules(arguments.get("--cluster-cidr", "kube-proxy") or "10.1.0.0/16")
+    )
     for table in ("nat", "mangle"):
         jump = ["POSTROUTING", "-j", CHAIN]
         if not system.succeeds("iptables", "-t", table, "-C", *jump):

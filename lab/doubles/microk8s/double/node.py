@@ -19,7 +19,7 @@ GROUP = "microk8s"
 CNI_INTERFACES = ("vxlan.calico", "flannel.1", "cni0", "ovn0")
 
 
-class Failure(Exception):
+class CommandError(Exception):
     """A command cannot go on: the line it prints, and its exit status."""
 
     def __init__(self, message: str, status: int = 1) -> None:
@@ -43,14 +43,17 @@ def common() -> Path:
 
 
 def arguments_file(name: str) -> Path:
+    """A file under args/."""
     return data() / "args" / name
 
 
 def certificate(name: str) -> Path:
+    """A file under certs/."""
     return data() / "certs" / name
 
 
 def credential(name: str) -> Path:
+    """A file under credentials/."""
     return data() / "credentials" / name
 
 
@@ -60,11 +63,12 @@ def backend() -> Path:
 
 
 def lock(name: str) -> Path:
+    """A lock file; most of MicroK8s's state is such files."""
     return data() / "var/lock" / name
 
 
 def locked(name: str) -> bool:
-    """Whether a lock file is there: most of MicroK8s's state is such files."""
+    """Whether a lock file is there."""
     return lock(name).exists()
 
 
@@ -78,6 +82,7 @@ def set_lock(name: str, there: bool = True) -> None:
 
 
 def hostname() -> str:
+    """The name of this node."""
     return socket.gethostname().lower()
 
 

@@ -1,4 +1,4 @@
-"""The service daemon-apiserver-proxy: on a worker, connections to port 16443 go on to a control plane [run-apiserver-proxy-with-args]."""
+"""The service daemon-apiserver-proxy: a worker's port 16443 leads to a control plane [run-apiserver-proxy-with-args]."""
 
 from __future__ import annotations
 

@@ -90,7 +90,11 @@ def yaml_lines(
     lines.append("addons:")
     for state, group in (("enabled", enabled), ("disabled", disabled)):
         for each in group:
-            lines += [f"  - name: {each.name}", f"    repository: {each.repository}", f"    description: {each.description}"]
+            lines += [
+                f"  - name: {each.name}",
+                f"    repository: {each.repository}",
+                f"    description: {each.description}",
+            ]
             lines += [f"    version: {each.version}", f"    status: {state}"]
     return lines
 

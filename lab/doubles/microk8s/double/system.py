@@ -40,20 +40,24 @@ def service(verb: str, name: str) -> None:
 
 
 def snapctl(*arguments: str) -> None:
+    """Ask snapd, as a snap's own programs do."""
     subprocess.run(["snapctl", *arguments], check=True)
 
 
 def require_sudo() -> None:
     """MicroK8s calls sudo even as root [run_with_sudo]."""
     if shutil.which("sudo") is None:
-        raise node.Failure(f"{node.snap()}/actions/common/utils.sh: line 95: sudo: command not found", 127)
+        raise node.CommandError(f"{node.snap()}/actions/common/utils.sh: line 95: sudo: command not found", 127)
 
 
 def require_root() -> None:
+    """Refuse everybody but root."""
     if os.geteuid() != 0:
-        raise node.Failure("Elevated permissions is needed for this operation. Please run this command with sudo.", 1)
+        raise node.CommandError(
+            "Elevated permissions is needed for this operation. Please run this command with sudo.", 1
+        )
 
 
 def become(program: Path | str, *arguments: str) -> None:
     """Replace this process by a program."""
-    os.execv(program, [str(program), *arguments])
+    os.execv(program, [str(program), *arguments])  # noqa: S606  a shell between would get its signals

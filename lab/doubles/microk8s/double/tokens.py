@@ -25,7 +25,9 @@ OTHERS = "If the node you are adding is not reachable through the default interf
 def add_node(words: list[str]) -> int:
     """`microk8s add-node`."""
     parser = argparse.ArgumentParser(prog="microk8s add-node")
-    parser.add_argument("--token-ttl", "-l", type=int, default=-1, help="how long the token is valid, in seconds; -1: for one use")
+    parser.add_argument(
+        "--token-ttl", "-l", type=int, default=-1, help="how long the token is valid, in seconds; -1: for one use"
+    )
     parser.add_argument("--token", "-t", help="the bootstrap token to add")
     parser.add_argument("--format", default="pretty", choices=FORMATS)
     chosen = parser.parse_args(words)
@@ -69,6 +71,7 @@ def consume_cluster_token(token: str) -> bool:
 
 
 def consume_certificate_token(token: str) -> bool:
+    """Whether a certificate may be signed for a token, which is spent by the question."""
     return _consume(CERTIFICATES, token)
 
 

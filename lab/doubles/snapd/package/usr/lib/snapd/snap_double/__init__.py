@@ -1,1 +1,1 @@
-"""A double of snapd: the command `snap` with snapd's surface, for hosts of the lab. It needs Python's standard library and openssl."""
+"""A double of snapd for hosts of the lab: the command `snap`, on Python's standard library and openssl."""

@@ -1,7 +1,7 @@
-"""Assertions: signed statements about snaps. `snap ack` adds them to a database; without one a snap file is not installed.
+"""Assertions: signed statements about snaps, without which a snap file is not installed. `snap ack` adds them.
 
-As in snapd a stream of assertions is headers, a blank line, the signature, a blank line. The double's are signed with Ed25519
-by a key of the lab's own.
+As in snapd a stream of assertions is headers, a blank line, the signature, a blank line. The double's are signed with
+Ed25519 by a key of the lab's own.
 """
 
 from __future__ import annotations

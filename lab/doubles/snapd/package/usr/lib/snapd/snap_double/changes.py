@@ -1,4 +1,4 @@
-"""One change at a time: snapd refuses a second one for a snap that has one in progress (overlord/snapstate/conflict.go)."""
+"""One change at a time: snapd refuses a second one for a snap (overlord/snapstate/conflict.go)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import IO
 from . import layout
 from .errors import IN_PROGRESS, SnapError
 
-# Real snapctl waits for nothing, and commands of MicroK8s that overlap fail half-way (microk8s#4350). Our own parts of the double
-# (agent, kicker, join) would meet far more often than on a real host, being quicker, so they wait this long for each other.
+# Real snapctl waits for nothing, and commands of MicroK8s that overlap fail half-way (microk8s#4350). Our own parts of
+# the double (agent, kicker, join) would meet far more often than on a real host, being quicker, so they wait this long
+# for each other.
 PATIENCE_SECONDS = 30.0
 
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import assertions, changes, hooks, layout, operations, services, state, store, tables, units
-from .errors import USAGE, Nothing, SnapError
+from .errors import USAGE, NothingToDoError, SnapError
 from .system import state_of
 
 VERSION = "2.73"
-PATH_WARNING = "Warning: {bin} was not found in your $PATH. If you've not restarted your session\n         since you installed snapd, try doing that. Please see https://forum.snapcraft.io/t/9469\n         for more details.\n"
+PATH_WARNING = """Warning: {bin} was not found in your $PATH. If you've not restarted your session
+         since you installed snapd, try doing that. Please see https://forum.snapcraft.io/t/9469
+         for more details.
+"""
 UTC = datetime.timezone.utc
 
 
@@ -27,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that fails in snapd's way."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
         raise SnapError(message, USAGE)
 
 
@@ -36,7 +40,7 @@ def main(program: str, arguments: Sequence[str]) -> int:
         if Path(program).name != "snap":
             hooks.run_app(Path(program).name, arguments)
         return _run(arguments)
-    except Nothing as nothing:
+    except NothingToDoError as nothing:
         print(nothing, file=sys.stderr)
         return 0
     except SnapError as error:
@@ -57,17 +61,19 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _ask_server() -> None:
-    """snapd does the work; without it no verb gets an answer."""
+    """Snapd does the work; without it no verb gets an answer."""
     try:
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(str(layout.SOCKET))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         url = "http://localhost/v2/snaps"
-        raise SnapError(f'cannot communicate with server: Get "{url}": dial unix {layout.SOCKET}: connect: {why}') from None
+        raise SnapError(
+            f'cannot communicate with server: Get "{url}": dial unix {layout.SOCKET}: connect: {why}'
+        ) from None
 
 
-# --- the words of each verb ------------------------------------------------------------------------------------------------
+# --- the words of each verb -------------------------------------------------------------------------------------------
 
 
 def _parser() -> Parser:
@@ -139,10 +145,11 @@ def _wait_words(verb: Parser) -> None:
     verb.add_argument("key")
 
 
-# --- what each verb does ---------------------------------------------------------------------------------------------------
+# --- what each verb does ----------------------------------------------------------------------------------------------
 
 
 def version(_: argparse.Namespace) -> None:
+    """Show versions."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     system, number = (release.get(key, "-").strip('"') for key in ("ID", "VERSION_ID"))
     rows = [("snap", VERSION), ("snapd", VERSION), ("series", "16"), (system, number), ("kernel", os.uname().release)]
@@ -150,11 +157,12 @@ def version(_: argparse.Namespace) -> None:
 
 
 def list_snaps(chosen: argparse.Namespace) -> None:
+    """Show installed snaps."""
     snaps = [snap for name, snap in state.installed().items() if not chosen.names or name in chosen.names]
     if not snaps and chosen.names:
         raise SnapError("no matching snaps installed")
     if not snaps:
-        raise Nothing("No snaps are installed yet. Try 'snap install hello-world'.")
+        raise NothingToDoError("No snaps are installed yet. Try 'snap install hello-world'.")
     head = ("Name", "Version", "Rev", "Tracking", "Publisher", "Notes")
     rows = [(s.name, s.version, s.revision, s.channel or "-", s.publisher, _notes(s)) for s in snaps]
     print(tables.table([head, *rows]), end="")
@@ -168,6 +176,7 @@ def _notes(snap: state.Snap) -> str:
 
 
 def install(chosen: argparse.Namespace) -> None:
+    """Install snaps."""
     for name in chosen.names:
         with changes.change("install-snap", Path(name).name.removesuffix(".snap").partition("_")[0]):
             snap = operations.install(name, chosen.channel, chosen.classic, chosen.dangerous)
@@ -179,10 +188,12 @@ def install(chosen: argparse.Namespace) -> None:
 
 
 def ack(chosen: argparse.Namespace) -> None:
+    """Add assertions."""
     assertions.ack(chosen.name)
 
 
 def refresh(chosen: argparse.Namespace) -> None:
+    """Bring snaps up to date, or hold them."""
     # --hold is looked at first, and then --channel is not looked at at all (cmd_snap_op.go)
     if chosen.hold or chosen.unhold:
         _hold(chosen)
@@ -216,18 +227,22 @@ def _until(wanted: str) -> str:
     number, unit = wanted[:-1], wanted[-1:]
     seconds = {"s": 1, "m": 60, "h": 3600}.get(unit)
     if seconds is None or not number.isdigit():
-        raise SnapError(f'hold value must be a number of hours, minutes or seconds, or "forever", e.g. --hold=72h: {wanted}')
+        raise SnapError(
+            f'hold value must be a number of hours, minutes or seconds, or "forever", e.g. --hold=72h: {wanted}'
+        )
     end = datetime.datetime.now(UTC) + datetime.timedelta(seconds=int(number) * seconds)
     return end.isoformat(timespec="seconds")
 
 
 def switch(chosen: argparse.Namespace) -> None:
+    """Track another channel, without a change of what is installed."""
     with changes.change("switch-snap", chosen.name):
         snap = state.change(chosen.name, channel=store.full_channel(chosen.channel))
     print(f'"{snap.name}" switched to the "{snap.channel}" channel\n')
 
 
 def remove(chosen: argparse.Namespace) -> None:
+    """Remove snaps."""
     for name in chosen.names:
         with changes.change("remove-snap", name):
             operations.remove(name)
@@ -235,13 +250,15 @@ def remove(chosen: argparse.Namespace) -> None:
 
 
 def show_services(chosen: argparse.Namespace) -> None:
+    """Show services."""
     text = services.show(chosen.names)
     if not text:
-        raise Nothing("There are no services provided by installed snaps.")
+        raise NothingToDoError("There are no services provided by installed snaps.")
     print(text, end="")
 
 
 def control(chosen: argparse.Namespace) -> None:
+    """Start, stop or restart services."""
     wanted = services.resolve(chosen.names)
     with contextlib.ExitStack() as held:
         for snap in sorted({snap for snap, _ in wanted}):
@@ -251,6 +268,7 @@ def control(chosen: argparse.Namespace) -> None:
 
 
 def set_values(chosen: argparse.Namespace) -> None:
+    """Change options and run the configure hook."""
     snap = state.get(chosen.name)
     config = dict(snap.config)
     for pair in chosen.values:
@@ -274,6 +292,7 @@ def _value(text: str) -> Any:
 
 
 def get_values(chosen: argparse.Namespace) -> None:
+    """Show options."""
     snap = state.installed().get(chosen.name)
     config = snap.config if snap else {}
     if chosen.document:
@@ -283,7 +302,9 @@ def get_values(chosen: argparse.Namespace) -> None:
     if not chosen.keys and not config:
         raise SnapError(f'snap "{chosen.name}" has no configuration')
     if not chosen.keys:
-        print(tables.table([("Key", "Value"), *((key, _shown(value)) for key, value in sorted(config.items()))]), end="")
+        print(
+            tables.table([("Key", "Value"), *((key, _shown(value)) for key, value in sorted(config.items()))]), end=""
+        )
     for key in chosen.keys:
         if key not in config:
             raise SnapError(f'snap "{chosen.name}" has no "{key}" configuration option')
@@ -295,6 +316,7 @@ def _shown(value: Any) -> str:
 
 
 def wait(chosen: argparse.Namespace) -> None:
+    """Wait until the system is seeded."""
     if (chosen.name, chosen.key) != ("system", "seed.loaded"):
         raise SnapError(f'snap "{chosen.name}" has no "{chosen.key}" configuration option')
     while not (layout.STATE / "seeded").exists():
@@ -302,6 +324,7 @@ def wait(chosen: argparse.Namespace) -> None:
 
 
 def info(chosen: argparse.Namespace) -> None:
+    """Show what is known of a snap."""
     snap = state.installed().get(chosen.name)
     try:
         channels = store.channels(chosen.name)
@@ -315,14 +338,24 @@ def info(chosen: argparse.Namespace) -> None:
     if channels:
         lines += ["channels:", *(f"  {channel}: --" for channel in channels)]
     if snap:
-        lines.append(f"installed: {snap.version} ({snap.revision}) {snap.confinement if snap.confinement == 'classic' else '-'}")
+        lines.append(
+            f"installed: {snap.version} ({snap.revision}) {snap.confinement if snap.confinement == 'classic' else '-'}"
+        )
     print("\n".join(lines))
 
 
 def _local_info(snap: state.Snap) -> list[str]:
-    lines = [f"summary:   {snap.summary}", f"publisher: {snap.publisher}", "license:   unset", "description: |", f"  {snap.summary}"]
+    lines = [
+        f"summary:   {snap.summary}",
+        f"publisher: {snap.publisher}",
+        "license:   unset",
+        "description: |",
+        f"  {snap.summary}",
+    ]
     commands = sorted(snap.apps.keys() - snap.daemons)
-    lines += ["commands:", *(f"  - {snap.name}.{c}" if c != snap.name else f"  - {c}" for c in commands)] if commands else []
+    lines += (
+        ["commands:", *(f"  - {snap.name}.{c}" if c != snap.name else f"  - {c}" for c in commands)] if commands else []
+    )
     if snap.daemons:
         lines += ["services:", *(_service_info(snap, daemon) for daemon in snap.daemons)]
     lines += [f"tracking:     {snap.channel}"] if snap.channel else []
@@ -335,7 +368,8 @@ def _service_info(snap: state.Snap, daemon: str) -> str:
 
 
 def list_changes(_: argparse.Namespace) -> None:
-    raise Nothing("no changes of type  found")
+    """Show changes: the double remembers none."""
+    raise NothingToDoError("no changes of type  found")
 
 
 Describe = Callable[[Parser], None]

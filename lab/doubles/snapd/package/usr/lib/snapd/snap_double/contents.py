@@ -91,6 +91,7 @@ def unmount(snap: Snap) -> None:
 
 
 def mount_unit(snap: Snap) -> str:
+    """The unit that mounts a snap."""
     escaped = snap.name.replace("-", "\\x2d")
     return f"snap-{escaped}-{snap.revision}.mount"
 

@@ -15,5 +15,5 @@ class SnapError(Exception):
         self.status = status
 
 
-class Nothing(Exception):
+class NothingToDoError(Exception):
     """There is nothing to do, which snapd says on standard error with status 0 (cmd/snap/error.go)."""

@@ -44,7 +44,7 @@ def run_app(full: str, arguments: Sequence[str]) -> NoReturn:
     except KeyError:
         raise SnapError(f'cannot find app "{app or name}" in "{name}"') from None
     inside = layout.mounted(name, snap.revision) / command
-    os.execve(inside, [str(inside), *words, *arguments], environment(snap))
+    os.execve(inside, [str(inside), *words, *arguments], environment(snap))  # noqa: S606  systemd must see the app itself
 
 
 def run_hook(snap: Snap, hook: str) -> None:
@@ -57,7 +57,9 @@ def run_hook(snap: Snap, hook: str) -> None:
     if not program.exists():
         return
     inside = environment(snap) | {"SNAP_COOKIE": hook}
-    done = subprocess.run([program], env=inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        [program], env=inside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         log = done.stdout.strip() or f"exit status {done.returncode}"
         raise SnapError(

@@ -16,15 +16,15 @@ BIN = MOUNTS / "bin"
 DATA = ROOT / "var/snap"
 UNITS = ROOT / "etc/systemd/system"
 
-# The lab's part. Unpacked snaps are shared among hosts, so that their programs are in memory once; the key that signs assertions
-# lies beside them (snapd has Canonical's built in).
+# The lab's part. Unpacked snaps are shared among hosts, so that their programs are in memory once; the key that signs
+# assertions lies beside them (snapd has Canonical's built in).
 SHARED_CONTENTS = ROOT / "usr/lib/lab/snap-contents"
 ASSERTION_KEY = SHARED_CONTENTS / "assertion.pub"
 SETTINGS = ROOT / "etc/lab/snapd.json"
 
 
 def setting(name: str) -> Any:
-    """A value of /etc/lab/snapd.json: `store`, the store's address (null: it cannot be reached), `busy`, a fault: snap → its change."""
+    """A value of /etc/lab/snapd.json: `store`, the store's address or null; `busy`, a fault, a snap's change in progress."""
     try:
         return json.loads(SETTINGS.read_text()).get(name)
     except FileNotFoundError:
@@ -32,12 +32,15 @@ def setting(name: str) -> Any:
 
 
 def mounted(name: str, revision: str) -> Path:
+    """Where a snap's contents are."""
     return MOUNTS / name / revision
 
 
 def data(name: str, revision: str) -> Path:
+    """What a revision of a snap keeps."""
     return DATA / name / revision
 
 
 def common(name: str) -> Path:
+    """What all revisions of a snap keep."""
     return DATA / name / "common"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from . import assertions, contents, hooks, layout, services, state, store, system, units
-from .errors import Nothing, SnapError
+from .errors import NothingToDoError, SnapError
 from .state import Snap
 
 
@@ -17,11 +16,11 @@ def install(target: str, channel: str, classic: bool, dangerous: bool) -> Snap:
     """Install a snap from a file or, by name, from the store.
 
     Raises:
-        Nothing: it is installed already.
+        NothingToDoError: it is installed already.
         SnapError: it cannot be installed; nothing of it is left.
     """
     if not _is_file(target) and target in state.installed():
-        raise Nothing(f"snap \"{target}\" is already installed, see 'snap help refresh'")
+        raise NothingToDoError(f"snap \"{target}\" is already installed, see 'snap help refresh'")
     snap = _from_file(Path(target), dangerous) if _is_file(target) else store.fetch(target, store.full_channel(channel))
     if snap.confinement == "classic" and not classic:
         raise SnapError(_needs_classic(snap.name))
@@ -37,7 +36,7 @@ def refresh(name: str, channel: str) -> Snap:
     """Bring an installed snap to what a channel of the store has.
 
     Raises:
-        Nothing: there is nothing newer.
+        NothingToDoError: there is nothing newer.
         SnapError: it is not installed, or the store does not give it.
     """
     old = state.get(name)
@@ -46,7 +45,7 @@ def refresh(name: str, channel: str) -> Snap:
     if new.revision != old.revision:
         return _replace(old, replace(new, config=old.config, hold=old.hold))
     if wanted == old.channel:
-        raise Nothing(f'snap "{name}" has no updates available')
+        raise NothingToDoError(f'snap "{name}" has no updates available')
     return state.change(name, channel=wanted)
 
 
@@ -54,15 +53,17 @@ def remove(name: str) -> None:
     """Remove a snap with its data.
 
     Raises:
-        Nothing: it is not installed.
+        NothingToDoError: it is not installed.
         SnapError: another snap needs it.
     """
     snap = state.installed().get(name)
     if snap is None:
-        raise Nothing(f'snap "{name}" is not installed')
+        raise NothingToDoError(f'snap "{name}" is not installed')
     users = [other.name for other in state.installed().values() if other.base == name]
     if users:
-        raise SnapError(f'cannot remove "{name}": snap "{name}" is not removable: snap is being used by snap {", ".join(users)}.')
+        raise SnapError(
+            f'cannot remove "{name}": snap "{name}" is not removable: snap is being used by snap {", ".join(users)}.'
+        )
     if snap.daemons:
         services.control("stop", [name], switch=True)
     hooks.run_hook(snap, "remove")
@@ -182,7 +183,7 @@ def _unlink(snap: Snap) -> None:
     for revision in (layout.MOUNTS / snap.name).glob("*"):
         if revision.is_symlink():
             revision.unlink()
-        elif os.path.isdir(revision):
+        elif revision.is_dir():
             contents.unmount(replace(snap, revision=revision.name))
     for folder in (layout.MOUNTS / snap.name, layout.DATA / snap.name):
         shutil.rmtree(folder, ignore_errors=True)

@@ -42,10 +42,12 @@ class Snap:
 
     @property
     def daemons(self) -> list[str]:
+        """The apps that are services."""
         return sorted(name for name, app in self.apps.items() if "daemon" in app)
 
     @property
     def publisher(self) -> str:
+        """Who vouches for it, marked as verified where a terminal is not there."""
         return "canonical**" if self.asserted else "-"
 
     @property

@@ -39,7 +39,9 @@ def fetch(name: str, channel: str) -> Snap:
     file = _download(f"{where}.snap", name, channel)
     if (digest := contents.digest_of(file)) != asserted.digest:
         file.unlink()
-        raise SnapError(f'cannot download snap "{name}": sha3-384 mismatch: got {digest} but expected {asserted.digest}')
+        raise SnapError(
+            f'cannot download snap "{name}": sha3-384 mismatch: got {digest} but expected {asserted.digest}'
+        )
     return contents.read(digest, file, asserted.revision, True, channel)
 
 
@@ -71,12 +73,24 @@ def _get(address: str, name: str, channel: str) -> bytes:
 
 def _get_raw(address: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:
+        with _opener().open(address, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError:
         raise
     except OSError:
         raise SnapError("unable to contact snap store") from None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP alone: an address like file:///etc/shadow is not the store's."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 def _download(address: str, name: str, channel: str) -> Path:
@@ -92,7 +106,8 @@ def _not_available(name: str, channel: str) -> SnapError:
         return SnapError(f'snap "{name}" not found')
     listed = "\n".join(f"  {other}  snap install --channel={other.removesuffix('/stable')} {name}" for other in others)
     return SnapError(
-        f'snap "{name}" is not available on {channel} but is available to install on the following tracks:\n{listed}\n\n'
+        f'snap "{name}" is not available on {channel} '
+        f"but is available to install on the following tracks:\n{listed}\n\n"
         f"Please be mindful that different tracks may include different features.\n"
         f"Get more information with 'snap info {name}'."
     )

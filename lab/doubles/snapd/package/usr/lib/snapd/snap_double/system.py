@@ -20,12 +20,17 @@ def run(*command: str) -> str:
 
 
 def systemctl(*arguments: str) -> str:
+    """Ask systemd."""
     return run("systemctl", *arguments)
 
 
 def state_of(unit: str) -> tuple[str, str]:
     """Whether a unit is enabled, and whether it is active, in snapd's words."""
-    enabled = subprocess.run(["systemctl", "is-enabled", unit], capture_output=True, text=True, check=False).stdout.strip()
-    active = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False).stdout.strip()
+    enabled = subprocess.run(
+        ["systemctl", "is-enabled", unit], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    active = subprocess.run(
+        ["systemctl", "is-active", unit], capture_output=True, text=True, check=False
+    ).stdout.strip()
     running = active in ("active", "activating", "reloading")
     return ("enabled" if enabled == "enabled" else "disabled"), ("active" if running else "inactive")

@@ -25,6 +25,7 @@ def remove(snap: Snap) -> None:
 
 
 def name(snap: str, app: str) -> str:
+    """The unit of a service."""
     return f"snap.{snap}.{app}.service"
 
 
@@ -45,7 +46,7 @@ ExecStart=/usr/bin/snap run {snap.name}.{daemon}
 SyslogIdentifier={snap.name}.{daemon}
 Restart={app.get("restart-condition", "on-failure")}
 WorkingDirectory={layout.data(snap.name, snap.revision)}
-TimeoutStopSec=30
+TimeoutStopSec={app.get("stop-timeout", "30")}
 Type={app["daemon"]}
 {_optional(app)}
 [Install]
@@ -56,7 +57,8 @@ WantedBy=multi-user.target
 def _optional(app: dict[str, Any]) -> str:
     lines = []
     if app["daemon"] == "notify":
-        # snapd says `NotifyAccess=main`; in the lab's hosts systemd sees the program behind nsenter as another cgroup's, hence all
+        # snapd says `NotifyAccess=main`; in the lab's hosts systemd sees the program behind nsenter as another
+        # cgroup's, hence all
         lines.append("NotifyAccess=all")
     if "start-timeout" in app:
         lines.append(f"TimeoutStartSec={app['start-timeout']}")

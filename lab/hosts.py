@@ -96,10 +96,10 @@ def stop(lab: Lab, host: str) -> None:
         inside("umount", root)
 
 
-def discard(lab: Lab, name: str) -> None:
-    """End a container of the lab and remove it, if there is one."""
+def discard(lab: Lab, name: str, patience_seconds: int = STOP_SECONDS) -> None:
+    """End a container of the lab and remove it, if there is one; after so many seconds it is killed."""
     container = lab.container(name)
-    change(container, "rm", "--force", "--ignore", "--time", str(STOP_SECONDS), container)
+    change(container, "rm", "--force", "--ignore", "--time", str(patience_seconds), container)
 
 
 def is_running(lab: Lab, name: str) -> bool:

@@ -129,7 +129,7 @@ def _start(lab: Lab) -> None:
 
 
 def _remove(lab: Lab) -> None:
-    hosts.for_each(hosts.states(lab), lambda name: hosts.discard(lab, name))
+    hosts.for_each(hosts.states(lab), lambda name: hosts.discard(lab, name, patience_seconds=0))
     stop(lab)
     network.remove(lab)
     cgroups.remove(lab.name)

@@ -1,4 +1,4 @@
-"""The service daemon-cluster-agent: a member's side of a join, and what one node asks of another (cluster-agent/pkg/api)."""
+"""The service daemon-cluster-agent: a member's side of a join, and what nodes ask of each other (its pkg/api)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `microk8s`: its subcommands, the snap's services and its hooks [microk8s.wrapper, and those beside it]."""
+"""The command `microk8s`: its subcommands, the snap's services and its hooks [microk8s.wrapper]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service daemon-apiserver-kicker: certificates for new addresses, and the network's manifest [apiservice-kicker]."""
+"""The service daemon-apiserver-kicker: certificates anew, and the network's manifest [apiservice-kicker]."""
 
 from __future__ import annotations
 

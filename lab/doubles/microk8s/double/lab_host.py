@@ -86,7 +86,7 @@ def _base_specification() -> Path:
 
 
 def kubelite_arguments(words: Sequence[str]) -> list[str]:
-    """What the lab's kubelite is started with: copies of the components' files that have the lab's flags at their end."""
+    """What the lab's kubelite is started with: copies of the components' files with the lab's flags at the end."""
     (_folder() / "kubelet.yaml").write_text(yaml.safe_dump(KUBELET))
     given = dict(word.split("=", 1) for word in words)
     adapted = [f"--start-control-plane={given.get('--start-control-plane', 'true')}"]

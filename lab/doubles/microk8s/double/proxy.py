@@ -1,4 +1,4 @@
-"""The service daemon-apiserver-proxy: a worker's port 16443 leads to a control plane [run-apiserver-proxy-with-args]."""
+"""The service daemon-apiserver-proxy: a worker's way to the API servers [run-apiserver-proxy-with-args]."""
 
 from __future__ import annotations
 

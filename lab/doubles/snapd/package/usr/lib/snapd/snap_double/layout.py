@@ -24,7 +24,7 @@ SETTINGS = ROOT / "etc/lab/snapd.json"
 
 
 def setting(name: str) -> Any:
-    """A value of /etc/lab/snapd.json: `store`, the store's address or null; `busy`, a fault, a snap's change in progress."""
+    """A value of /etc/lab/snapd.json: `store`, its address or null; `busy`, a fault, a snap's change in progress."""
     try:
         return json.loads(SETTINGS.read_text()).get(name)
     except FileNotFoundError:

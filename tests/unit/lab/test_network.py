@@ -51,9 +51,8 @@ def test_hosts_get_addresses_one_after_the_other() -> None:
 def test_names_replace_the_labs_lines_and_leave_others() -> None:
     once = with_names("127.0.0.1 localhost\n", ["10.77.0.11 n1"])
     twice = with_names(once + "10.0.0.1 mine\n", ["10.77.0.11 n1", "10.77.0.12 n2"])
-    assert twice.splitlines() == [
-        "127.0.0.1 localhost", "10.0.0.1 mine", "# the lab's hosts", "10.77.0.11 n1", "10.77.0.12 n2", "# end of the lab's hosts",
-    ]  # fmt: skip
+    names = ["# the lab's hosts", "10.77.0.11 n1", "10.77.0.12 n2", "# end of the lab's hosts"]
+    assert twice.splitlines() == ["127.0.0.1 localhost", "10.0.0.1 mine", *names]
     assert with_names(twice, ["10.77.0.11 n1", "10.77.0.12 n2"]) == twice
 
 

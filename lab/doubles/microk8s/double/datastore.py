@@ -82,8 +82,8 @@ def remove(address: str) -> None:
     found = [member for member in members() if member.address == address]
     if not found:
         raise OSError(f"no member has address {address}")
-    _etcdctl("member", "remove", f"{found[0].id:x}")
     _etcdctl("del", f"{ORDER}{address}")
+    _etcdctl("member", "remove", f"{found[0].id:x}")  # last: a member that removes itself is answered no more
 
 
 def rebind(address: str) -> None:

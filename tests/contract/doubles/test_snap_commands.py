@@ -62,7 +62,9 @@ class Host:
         (contents / "meta/hooks").mkdir(parents=True)
         meta = {"name": name, "version": "1.0", "summary": "A snap", **metadata}
         (contents / "meta/snap.yaml").write_text(json.dumps(meta))
-        file.with_suffix(".assert").write_text(self._assertions(name, base64.urlsafe_b64encode(digest.digest()).decode()))
+        file.with_suffix(".assert").write_text(
+            self._assertions(name, base64.urlsafe_b64encode(digest.digest()).decode())
+        )
         return file
 
     def hook(self, file: Path, name: str, script: str) -> None:
@@ -186,7 +188,9 @@ def test_classic_confinement_wants_to_be_asked_for(host: Host) -> None:
     host.snap("ack", f"{file.with_suffix('.assert')}")
     done = host.snap("install", str(file))
     assert done.returncode == 1
-    assert done.stderr.startswith('error: This revision of snap "microk8s" was published using classic confinement and thus may')
+    assert done.stderr.startswith(
+        'error: This revision of snap "microk8s" was published using classic confinement and thus may'
+    )
 
 
 def test_without_its_base_and_a_store_a_snap_is_not_installed(host: Host) -> None:
@@ -194,7 +198,9 @@ def test_without_its_base_and_a_store_a_snap_is_not_installed(host: Host) -> Non
     host.snap("ack", f"{file.with_suffix('.assert')}")
     done = host.snap("install", str(file))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot perform the following tasks:\n- Ensure prerequisites for \"microk8s\" are")
+    assert done.stderr.startswith(
+        'error: cannot perform the following tasks:\n- Ensure prerequisites for "microk8s" are'
+    )
     assert '(cannot install snap base "core22": unable to contact snap store)' in done.stderr
 
 
@@ -263,7 +269,9 @@ def test_refresh_of_what_is_not_installed(host: Host) -> None:
 
 def test_switch_sets_what_is_tracked(host: Host) -> None:
     host.installed("microk8s")
-    assert host.snap("switch", "microk8s", "--channel=1.36").stdout.startswith('"microk8s" switched to the "1.36/stable" channel')
+    assert host.snap("switch", "microk8s", "--channel=1.36").stdout.startswith(
+        '"microk8s" switched to the "1.36/stable" channel'
+    )
     assert "1.36/stable" in host.snap("list").stdout
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 
-from lab.doubles.microk8s.double import arguments, containerd, datastore, joining, lab_host, launch, network, node, status
+from lab.doubles.microk8s.double import (
+    arguments,
+    containerd,
+    datastore,
+    joining,
+    lab_host,
+    launch,
+    network,
+    node,
+    status,
+)
 from lab.doubles.microk8s.double.addons import Addon, Request, parse
 from lab.doubles.microk8s.double.datastore import Member
 
@@ -30,7 +40,13 @@ def snap_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_arguments_are_read_as_kubelite_reads_them(snap_data: Path) -> None:
-    lines = ["# a comment", "", '--eviction-hard="memory.available<100Mi,nodefs.available<1Gi"', "--root-dir=${SNAP_DATA}/x", "-a b"]
+    lines = [
+        "# a comment",
+        "",
+        '--eviction-hard="memory.available<100Mi,nodefs.available<1Gi"',
+        "--root-dir=${SNAP_DATA}/x",
+        "-a b",
+    ]
     node.arguments_file("kubelet").write_text("\n".join(lines))
     assert arguments.words("kubelet") == [
         "--eviction-hard=memory.available<100Mi,nodefs.available<1Gi",
@@ -67,12 +83,17 @@ NVIDIA = """
 
 @pytest.mark.parametrize(("cgroup2", "kind"), [(True, "io.containerd.runc.v2"), (False, "io.containerd.runc.v1")])
 def test_the_template_is_filled_in(cgroup2: bool, kind: str) -> None:
-    text = containerd.substitute(TEMPLATE.read_text(), snap="/snap/microk8s/1", data="/var/snap/microk8s/1", cgroup2=cgroup2)
+    text = containerd.substitute(
+        TEMPLATE.read_text(), snap="/snap/microk8s/1", data="/var/snap/microk8s/1", cgroup2=cgroup2
+    )
     plugin = tomllib.loads(text)["plugins"]["io.containerd.grpc.v1.cri"]
     assert "$" not in text
     assert plugin["containerd"]["runtimes"]["runc"] == {"runtime_type": kind}
     assert plugin["registry"]["config_path"] == "/var/snap/microk8s/1/args/certs.d"
-    assert plugin["cni"] == {"bin_dir": "/var/snap/microk8s/1/opt/cni/bin", "conf_dir": "/var/snap/microk8s/1/args/cni-network"}
+    assert plugin["cni"] == {
+        "bin_dir": "/var/snap/microk8s/1/opt/cni/bin",
+        "conf_dir": "/var/snap/microk8s/1/args/cni-network",
+    }
 
 
 def test_every_runtime_gets_the_hook_and_the_options_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -110,7 +131,11 @@ def _node(name: str, part: str | None, address: str) -> dict[str, object]:
 
 
 def test_routes_lead_to_the_other_nodes_that_have_a_part_of_the_network() -> None:
-    nodes = [_node("n1", "10.1.0.0/24", "10.0.0.1"), _node("n2", "10.1.1.0/24", "10.0.0.2"), _node("n3", None, "10.0.0.3")]
+    nodes = [
+        _node("n1", "10.1.0.0/24", "10.0.0.1"),
+        _node("n2", "10.1.1.0/24", "10.0.0.2"),
+        _node("n3", None, "10.0.0.3"),
+    ]
     assert network.plan(nodes, "n2") == ("10.1.1.0/24", {"10.1.0.0/24": "10.0.0.1"})
 
 

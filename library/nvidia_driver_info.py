@@ -47,6 +47,7 @@ driver:
     kernel_packages: [linux-image-amd64]
     headers_present: false
     secure_boot: false
+    uvm_loaded: false
     nouveau_loaded: false
     loaded_version: null
     installed_version: null

@@ -72,7 +72,7 @@ def plan(installed: Snap | None, wanted: Wanted) -> list[Action]:
         )
     actions = [] if installed else _installation(wanted)
     if wanted.held and not (installed and installed.held):
-        actions.append(Action(f"hold {wanted.name}", ("refresh", "--hold", wanted.name)))
+        actions.append(Action(f"hold {wanted.name}", ("refresh", "--hold=forever", wanted.name)))
     return actions
 
 

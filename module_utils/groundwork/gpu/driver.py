@@ -35,6 +35,7 @@ class Host:
         kernel_packages: The installed packages linux-image-* that follow a flavour, such as linux-image-generic.
         headers_present: Whether the running kernel's headers are where DKMS looks for them.
         secure_boot: Whether the firmware refuses modules without a known signature.
+        uvm_loaded: Whether CUDA's own module is there beside the driver's.
         nouveau_loaded: Whether the free driver nouveau holds the GPUs.
         loaded_version: The version of the NVIDIA module in the kernel, or None.
         installed_version: The version of the NVIDIA module on disk for the running kernel, or None.
@@ -47,6 +48,7 @@ class Host:
     kernel_packages: tuple[str, ...] = ()
     headers_present: bool = False
     secure_boot: bool = False
+    uvm_loaded: bool = False
     nouveau_loaded: bool = False
     loaded_version: str | None = None
     installed_version: str | None = None
@@ -79,6 +81,7 @@ def observe(run: Run, root: Path = Path("/")) -> Host:
         kernel_packages=kernel_packages(run),
         headers_present=(root / "lib/modules" / kernel / "build").exists(),
         secure_boot=secure_boot(run, root),
+        uvm_loaded=any((root / path).exists() for path in ("sys/module/nvidia_uvm", "dev/nvidia-uvm")),
         nouveau_loaded=(root / "sys/module/nouveau").exists(),
         loaded_version=loaded_version(root),
         installed_version=installed_version(run),

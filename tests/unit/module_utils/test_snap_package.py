@@ -49,9 +49,9 @@ def test_observe() -> None:
     [
         (installed(), STORE, []),
         (installed(channel=None), FILE, []),
-        (installed(held=False), STORE, ["refresh --hold microk8s"]),
-        (None, STORE, ["install --classic --channel 1.36/stable microk8s", "refresh --hold microk8s"]),
-        (None, FILE, ["ack /m.assert", "install --classic /m.snap", "refresh --hold microk8s"]),
+        (installed(held=False), STORE, ["refresh --hold=forever microk8s"]),
+        (None, STORE, ["install --classic --channel 1.36/stable microk8s", "refresh --hold=forever microk8s"]),
+        (None, FILE, ["ack /m.assert", "install --classic /m.snap", "refresh --hold=forever microk8s"]),
         (None, Wanted("core22", "latest/stable"), ["install --channel latest/stable core22"]),
     ],
 )

@@ -99,7 +99,7 @@ def two_members(monkeypatch: pytest.MonkeyPatch) -> None:
 Run = Callable[..., tuple[int, str, str]]
 
 
-# --- after `microk8s stop`, and on a worker --------------------------------------------------------------------------------
+# --- after `microk8s stop`, and on a worker ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_without_permission(microk8s: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert (status, text, error.splitlines()[0]) == (1, "", "Insufficient permissions to access MicroK8s.")
 
 
-# --- the command itself ------------------------------------------------------------------------------------------------------
+# --- the command itself -----------------------------------------------------------------------------------------------
 
 
 def test_without_words_it_lists_its_commands_and_fails(microk8s: Run) -> None:
@@ -193,13 +193,13 @@ def test_programs_take_over(home: Path, words: list[str], begins: str) -> None:
         [sys.executable, "-c", COMMAND, *words],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
     )
     assert done.stdout.startswith(begins), done.stderr
     assert words[0] != "kubectl" or str(home / "data/credentials/client.config") in done.stdout
 
 
-# --- status ------------------------------------------------------------------------------------------------------------------
+# --- status -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("two_members")
@@ -247,7 +247,7 @@ def test_waiting_for_ready_has_an_end(microk8s: Run, home: Path) -> None:
     assert microk8s("status", "--wait-ready", "--timeout", "1", "--format", "short")[0] == 1
 
 
-# --- add-node ----------------------------------------------------------------------------------------------------------------
+# --- add-node ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_a_token_is_for_one_use_or_until_it_expires() -> None:
     ]
 
 
-# --- join: what a member answers -----------------------------------------------------------------------------------------------
+# --- join: what a member answers --------------------------------------------------------------------------------------
 
 
 def _ask(body: dict[str, object], contacted: str = "10.0.0.1:25000", remote: str = "10.0.0.3") -> tuple[int, str]:
@@ -353,7 +353,7 @@ def test_the_first_join_by_an_address_that_is_not_the_members_own_is_refused(mon
     assert message.endswith("refuse to update dqlite bind address to 192.0.2.7 as it would break the cluster")
 
 
-# --- join, leave, remove-node: what the command says ---------------------------------------------------------------------------
+# --- join, leave, remove-node: what the command says ------------------------------------------------------------------
 
 
 def test_join_refuses_what_is_no_url(microk8s: Run) -> None:
@@ -362,7 +362,7 @@ def test_join_refuses_what_is_no_url(microk8s: Run) -> None:
 
 
 def test_join_of_a_host_that_does_not_answer_fails_and_leaves_its_lock(microk8s: Run) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="refused"):
         microk8s("join", "127.0.0.1:1/" + "t" * 32)
     assert node.locked("join-in-progress")
 
@@ -413,7 +413,7 @@ def _describe_node(home: Path, name: str, address: str) -> None:
     (home / "snap/node.json").write_text(json.dumps(described))
 
 
-# --- enable, disable, addons -----------------------------------------------------------------------------------------------------
+# --- enable, disable, addons ------------------------------------------------------------------------------------------
 
 
 def test_enable_what_is_enabled(microk8s: Run) -> None:
@@ -449,7 +449,7 @@ def test_repositories(microk8s: Run) -> None:
     assert second.startswith("core           23 /snap/microk8s/current/addons/core@")
 
 
-# --- certificates ----------------------------------------------------------------------------------------------------------------
+# --- certificates -----------------------------------------------------------------------------------------------------
 
 
 def test_certificates_tell_the_days_they_have_left(microk8s: Run) -> None:

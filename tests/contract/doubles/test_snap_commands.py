@@ -16,7 +16,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "lab/doubles/snapd/package/usr/lib/snapd"
-COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from snap_double.cli import main; sys.exit(main('snap', sys.argv[1:]))"
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from snap_double.cli import main
+sys.exit(main("snap", sys.argv[1:]))
+"""
 SYSTEMCTL = """#!/bin/sh
 # remembers what is enabled and active in files; mounts by copying
 units="$SNAP_DOUBLE_ROOT/etc/systemd/system"; state="$SNAP_DOUBLE_ROOT/systemd"; mkdir -p "$state"
@@ -116,7 +121,7 @@ def result(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-# --- list, version, info ---------------------------------------------------------------------------------------------------
+# --- list, version, info ----------------------------------------------------------------------------------------------
 
 
 def test_nothing_installed_is_no_failure(host: Host) -> None:
@@ -151,7 +156,7 @@ def test_without_snapd_nothing_answers(host: Host) -> None:
     assert host.snap("list").stderr.startswith("error: cannot communicate with server: ")
 
 
-# --- install ---------------------------------------------------------------------------------------------------------------
+# --- install ----------------------------------------------------------------------------------------------------------
 
 
 def test_install_says_what_it_installed_and_warns_of_the_path(host: Host) -> None:
@@ -234,7 +239,7 @@ def test_hooks_run_in_order_in_the_snaps_environment(host: Host) -> None:
     assert (host.root / "var/snap/log").read_text() == "install 7\nconfigure 7\nremove 7\n"
 
 
-# --- remove, refresh, hold -------------------------------------------------------------------------------------------------
+# --- remove, refresh, hold --------------------------------------------------------------------------------------------
 
 
 def test_remove_takes_everything_away(host: Host) -> None:
@@ -260,6 +265,8 @@ def test_hold_is_noted_and_swallows_the_channel(host: Host) -> None:
     done = host.snap("refresh", "microk8s", "--channel=1.99", "--hold")
     assert result(done) == (0, 'General refreshes of "microk8s" held indefinitely\n', "")
     assert host.snap("list", "microk8s").stdout.splitlines()[1].split()[3:] == ["-", "canonical**", "classic,held"]
+    assert host.snap("refresh", "--hold", "microk8s").returncode == 0
+    assert host.snap("refresh", "--hold=2h", "microk8s").stdout.startswith('General refreshes of "microk8s" held until ')
     assert host.snap("refresh", "--unhold", "microk8s").stdout == 'Removed general refresh hold of "microk8s"\n'
 
 
@@ -275,7 +282,7 @@ def test_switch_sets_what_is_tracked(host: Host) -> None:
     assert "1.36/stable" in host.snap("list").stdout
 
 
-# --- services --------------------------------------------------------------------------------------------------------------
+# --- services ---------------------------------------------------------------------------------------------------------
 
 
 def test_services_are_listed_with_their_state(host: Host) -> None:
@@ -310,7 +317,7 @@ def test_containers_outlive_a_service_that_stops_by_sigterm(host: Host) -> None:
     assert "snap.microk8s.daemon-a.service" in unit.partition("After=")[2].splitlines()[0]
 
 
-# --- options, waiting, faults ------------------------------------------------------------------------------------------------
+# --- options, waiting, faults -----------------------------------------------------------------------------------------
 
 
 def test_options_are_kept_as_json_or_text(host: Host) -> None:

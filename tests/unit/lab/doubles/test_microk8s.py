@@ -36,7 +36,7 @@ def snap_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-# --- arguments ---------------------------------------------------------------------------------------------------------
+# --- arguments --------------------------------------------------------------------------------------------------------
 
 
 def test_arguments_are_read_as_kubelite_reads_them(snap_data: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_flag_that_begins_like_another_is_another() -> None:
     assert arguments.get("--container-runtime-endpoint", "kubelet") == "x"
 
 
-# --- containerd.toml -----------------------------------------------------------------------------------------------------
+# --- containerd.toml --------------------------------------------------------------------------------------------------
 
 NVIDIA = """
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
@@ -109,7 +109,7 @@ def test_every_runtime_gets_the_hook_and_the_options_stay(monkeypatch: pytest.Mo
     assert plugin["disable_apparmor"] is True
 
 
-# --- the datastore ---------------------------------------------------------------------------------------------------------
+# --- the datastore ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_roles_are_those_of_dqlite(count: int, wanted: str) -> None:
     assert "".join(letters[role] for role in found.values()) == wanted
 
 
-# --- the network -----------------------------------------------------------------------------------------------------------
+# --- the network ------------------------------------------------------------------------------------------------------
 
 
 def _node(name: str, part: str | None, address: str) -> dict[str, object]:
@@ -144,7 +144,7 @@ def test_the_network_gives_addresses_of_the_nodes_part() -> None:
     assert written["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.1.1.0/24"}]]
 
 
-# --- launch configurations ---------------------------------------------------------------------------------------------------
+# --- launch configurations --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ persistentClusterToken: 0123456789abcdef0123456789abcdef
     assert "IP.100 = 192.0.2.1" in request
 
 
-# --- join ------------------------------------------------------------------------------------------------------------------
+# --- join -------------------------------------------------------------------------------------------------------------
 
 TOKEN, CHECK = "a" * 32, "b" * 12
 
@@ -207,7 +207,7 @@ def test_an_url_has_four_parts() -> None:
     assert joining.parse(f"10.0.0.1:25000/{TOKEN}/{CHECK}") == joining.Connection("10.0.0.1", 25000, TOKEN, CHECK)
 
 
-# --- status ------------------------------------------------------------------------------------------------------------------
+# --- status -----------------------------------------------------------------------------------------------------------
 
 DNS = Addon("core", "dns", "CoreDNS", "1.13.1", "pod/coredns")
 RBAC = Addon("core", "rbac", "Role-Based Access Control for authorisation", "", "clusterrole/x")
@@ -254,7 +254,7 @@ def test_three_voters_are_highly_available() -> None:
     assert "high-availability: yes" in status.pretty_lines(three, [], [])
 
 
-# --- addons ------------------------------------------------------------------------------------------------------------------
+# --- addons -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def main(program: str, arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["run"]:  # its words after the app's name are the app's own
         hooks.run_app(arguments[1], arguments[2:])
-    chosen = _parser().parse_args(arguments)
+    # a time belongs to --hold only behind an equals sign, which argparse cannot be told
+    words = [f"--hold={state.FOREVER}" if word == "--hold" else word for word in arguments]
+    chosen = _parser().parse_args(words)
     if chosen.verb != "version":
         _ask_server()
     if chosen.changes and os.geteuid() != 0:
@@ -103,14 +105,14 @@ def _install_words(verb: Parser) -> None:
     verb.add_argument("--channel", default="")
     verb.add_argument("--classic", action="store_true")
     verb.add_argument("--dangerous", action="store_true")
-    verb.add_argument("--hold", nargs="?", const=state.FOREVER, default="")
+    verb.add_argument("--hold", default="")
 
 
 def _refresh_words(verb: Parser) -> None:
     verb.add_argument("names", nargs="*")
     verb.add_argument("--channel", default="")
     verb.add_argument("--classic", action="store_true")
-    verb.add_argument("--hold", nargs="?", const=state.FOREVER, default="")
+    verb.add_argument("--hold", default="")
     verb.add_argument("--unhold", action="store_true")
 
 

@@ -88,20 +88,25 @@ def hostname() -> str:
 
 def addresses() -> list[str]:
     """The host's addresses in the order of `hostname -I`, without link-local ones and the pod network's [get_ips]."""
-    every = _output("hostname", "-I").split()
-    pods = {_address_of(interface) for interface in CNI_INTERFACES if (Path("/sys/class/net") / interface).exists()}
+    pods = pod_addresses(_output("ip", "-o", "-4", "addr", "list"))
+    every = dict.fromkeys(_output("hostname", "-I").split())
     return [each for each in every if not each.startswith("169.254.") and each not in pods]
+
+
+def pod_addresses(listed: str) -> set[str]:
+    """Addresses of the pod network's interfaces on this host, out of what `ip -o -4 addr list` prints.
+
+    Unlike Calico's, the host's ends of the lab's pods have an address, each the same; were it taken for one of the
+    host's own, the first pod would have the server's certificate made anew, and with it everything restarted.
+    """
+    rows = [line.split() for line in listed.splitlines()]
+    return {row[3].partition("/")[0] for row in rows if row[1] in CNI_INTERFACES or row[1].startswith("veth")}
 
 
 def default_address() -> str:
     """The address of the default route's interface, or "none" [get_default_ip]."""
     words = _output("ip", "-4", "route", "get", "1.1.1.1").split()
     return words[words.index("src") + 1] if "src" in words else "none"
-
-
-def _address_of(interface: str) -> str:
-    words = _output("ip", "-o", "-4", "addr", "list", interface).split()
-    return words[words.index("inet") + 1].partition("/")[0] if "inet" in words else ""
 
 
 def _output(*command: str) -> str:

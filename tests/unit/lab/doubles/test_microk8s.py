@@ -139,6 +139,15 @@ def test_routes_lead_to_the_other_nodes_that_have_a_part_of_the_network() -> Non
     assert network.plan(nodes, "n2") == ("10.1.1.0/24", {"10.1.0.0/24": "10.0.0.1"})
 
 
+def test_the_ends_of_pods_are_no_addresses_of_the_host() -> None:
+    listed = (
+        "1: lo    inet 127.0.0.1/8 scope host lo\\ valid_lft forever\n"
+        "2: eth0    inet 10.77.0.11/24 brd 10.77.0.255 scope global eth0\\ valid_lft forever\n"
+        "5: veth1a2b    inet 10.1.0.1/32 scope global veth1a2b\\ valid_lft forever\n"
+    )
+    assert node.pod_addresses(listed) == {"10.1.0.1"}
+
+
 def test_the_network_gives_addresses_of_the_nodes_part() -> None:
     written = json.loads(network.configuration("10.1.1.0/24"))
     assert written["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.1.1.0/24"}]]

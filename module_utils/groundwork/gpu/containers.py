@@ -100,11 +100,18 @@ def allows(line: str, device: Device) -> bool:
 
 
 def gpus(specification: Mapping[str, Any]) -> tuple[Device, ...]:
-    """The GPUs among the devices of an OCI runtime specification."""
-    devices = (specification.get("linux") or {}).get("devices") or ()
+    """The GPUs that an OCI specification gives a container; a privileged one has all and was given none."""
+    linux = specification.get("linux") or {}
+    devices = () if _is_privileged(linux) else linux.get("devices") or ()
     return tuple(
         Device(device["path"], device["major"], device["minor"]) for device in devices if NODE.match(device["path"])
     )
+
+
+def _is_privileged(linux: Mapping[str, Any]) -> bool:
+    """Whether its device rules begin by allowing all there is."""
+    rules = (linux.get("resources") or {}).get("devices") or ()
+    return any(rule["allow"] and "major" not in rule and "w" in rule.get("access", "") for rule in rules)
 
 
 def _container(bundle: Path, proc: Path) -> Container | None:

@@ -102,6 +102,25 @@ def test_containers_without_gpus_are_not_looked_at(host: Host) -> None:
     assert (host.observe(), verdict.status, verdict.observed) == ([], "skipped", "no container with a GPU runs here")
 
 
+def test_privileged_containers_were_given_none(host: Host) -> None:
+    found = specification(GPU)
+    found["linux"]["resources"] = {"devices": [{"allow": True, "access": "rwm"}]}
+    host.run("a1", found)
+    assert host.observe() == []
+
+
+def test_rules_of_an_ordinary_container_are_no_privilege(host: Host) -> None:
+    found = specification(GPU)
+    rules = [
+        {"allow": False, "access": "rwm"},
+        {"allow": True, "type": "c", "major": 195, "minor": 0, "access": "rwm"},
+    ]
+    found["linux"]["resources"] = {"devices": rules}
+    host.run("a1", found)
+    host.allow(host.own, "a1", GIVEN)
+    assert len(host.observe()) == 1
+
+
 def test_cgroup_v2_is_skipped_with_the_reason(host: Host) -> None:
     host.run("a1", specification(GPU), GROUP_V2)
     verdict = containers.check(host.observe())

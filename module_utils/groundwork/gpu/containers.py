@@ -76,8 +76,8 @@ def check(containers: Iterable[Container]) -> Check:
         not faults,
         "; ".join(faults) or f"{len(found)} containers keep their GPUs",
         "every running container may open the GPUs that it was given",
-        "Delete these pods, so that their controllers make new ones. It comes back with every `systemctl "
-        "daemon-reload` unless GPUs are given by CDI (the device plugin's deviceListStrategy cdi-cri) or cgroupfs is the driver.",
+        "Delete these pods, so that their controllers make new ones. It comes back with every `systemctl daemon-reload`"
+        " unless GPUs are given by CDI (the device plugin's deviceListStrategy cdi-cri), or cgroupfs is the driver.",
     )
 
 

@@ -266,7 +266,9 @@ def test_hold_is_noted_and_swallows_the_channel(host: Host) -> None:
     assert result(done) == (0, 'General refreshes of "microk8s" held indefinitely\n', "")
     assert host.snap("list", "microk8s").stdout.splitlines()[1].split()[3:] == ["-", "canonical**", "classic,held"]
     assert host.snap("refresh", "--hold", "microk8s").returncode == 0
-    assert host.snap("refresh", "--hold=2h", "microk8s").stdout.startswith('General refreshes of "microk8s" held until ')
+    assert host.snap("refresh", "--hold=2h", "microk8s").stdout.startswith(
+        'General refreshes of "microk8s" held until '
+    )
     assert host.snap("refresh", "--unhold", "microk8s").stdout == 'Removed general refresh hold of "microk8s"\n'
 
 

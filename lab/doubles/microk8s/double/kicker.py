@@ -7,7 +7,7 @@ import time
 
 from . import arguments, certificates, containers, kubernetes, network, node, system
 
-SECONDS = 1.0  # MicroK8s: 5 s
+SECONDS = 2.0  # MicroK8s: 5 s
 RESTARTS = 5
 
 

@@ -1,7 +1,7 @@
 """Figures of the lab and of site.yml, measured on a lab of its own: `script/benchmark`.
 
-Machines are noisy, so every figure is taken several times and shown as its median with its spread, and the last column is the
-ratio to the first row, which is measured in the same run. Nothing is asserted here; the tests carry generous deadlines.
+Machines are noisy, so every figure is taken several times and shown as its median with its spread, and the last column
+is the ratio to the first row, measured in the same run. Nothing is asserted here; the tests carry generous deadlines.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
-from site_under_test import Lab, Site, await_that  # noqa: E402
+from site_under_test import Lab, Site, await_that
 
 LAB = Lab("benchmark")
 
@@ -70,7 +70,7 @@ def _play(site: Site) -> float:
 
 def _memory() -> float:
     status = json.loads(LAB("status", "--memory", "--json").stdout)
-    return sum(float(host["pss_mib"]) for host in status["hosts"]) * 1.048576
+    return sum(float(host["memory_mib"]) for host in status["hosts"]) * 1.048576
 
 
 def _restore(site: Site) -> None:

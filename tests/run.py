@@ -1,7 +1,7 @@
 """The tiers of tests, run in order: `script/test [TIER...] [-k EXPRESSION]`.
 
   check      linters, types, contract and unit tests; needs no lab (3 minutes)
-  molecule   roles alone on lab hosts: those that changed in the last day and a third of the others, by turns (15 minutes)
+  molecule   roles alone on lab hosts: those changed in the last day and a third of the others, by turns (15 minutes)
   e2e        one whole site on three lab hosts, faults included (25 minutes)
   soak       everything repeated and sampled elsewhere, in full; runs only when named
 
@@ -46,9 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         rows.append((tier, time.monotonic() - began, found))
         outcomes += found
     _summarise(rows)
-    counts = [sum(outcome.status == status for outcome in outcomes) for status in ("passed", "failed", "skipped")]
-    print(f"\n{counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
-    return 1 if counts[1] or not counts[0] else 0
+    print(f"\n{_counted(outcomes)}")
+    statuses = {outcome.status for outcome in outcomes}
+    return 0 if "passed" in statuses and "failed" not in statuses else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +70,7 @@ def _check(expression: str) -> list[Outcome]:
 def _molecule(expression: str) -> list[Outcome]:
     outcomes = []
     for role in sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")):
-        reason = "" if expression and expression in role else f"does not match {expression!r}" if expression else _not_its_turn(role)
+        reason = _not_its_turn(role) if not expression else "" if expression in role else f"not {expression!r}"
         outcomes.append(Outcome(f"molecule {role}", "skipped", reason) if reason else _one_role(role))
     return outcomes
 
@@ -78,19 +78,20 @@ def _molecule(expression: str) -> list[Outcome]:
 def _one_role(role: str) -> Outcome:
     began = time.monotonic()
     log = RESULTS / f"molecule-{role}.log"
+    command = [str(BIN / "molecule"), "test", "-s", role]
     with log.open("w") as output:
-        status = subprocess.run([str(BIN / "molecule"), "test", "-s", role], cwd=ROOT, stdout=output, stderr=output).returncode
-    print(f"{time.monotonic() - began:7.1f} s  molecule {role}: {'failed' if status else 'passed'}", flush=True)
-    if status:
+        failed = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output).returncode
+    word = "failed" if failed else "passed"
+    print(f"{time.monotonic() - began:7.1f} s  molecule {role}: {word}", flush=True)
+    if failed:
         print("\n".join(log.read_text(errors="replace").splitlines()[-60:]), flush=True)
-    return Outcome(f"molecule {role}", "failed" if status else "passed", f"see {log.relative_to(ROOT)}" if status else "")
+    return Outcome(f"molecule {role}", word, f"see {log.relative_to(ROOT)}" if failed else "")
 
 
 def _not_its_turn(role: str) -> str:
     """Why a role waits for another day: it did not change, and the day's third of the roles is another one."""
-    changed = subprocess.run(
-        ["git", "log", "--since=1.day", "--name-only", "--format="], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
+    command = ["git", "log", "--since=1.day", "--name-only", "--format="]
+    changed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     if f"roles/{role}/" in changed or f"molecule/{role}/" in changed:
         return ""
     day = datetime.date.today().toordinal()
@@ -136,11 +137,17 @@ def _outcome(case: ET.Element) -> Outcome:
 def _summarise(rows: list[tuple[str, float, list[Outcome]]]) -> None:
     print("\n=== summary")
     for tier, seconds, outcomes in rows:
-        counts = {status: sum(outcome.status == status for outcome in outcomes) for status in ("passed", "failed", "skipped")}
-        print(f"{tier:10} {seconds / 60:5.1f} min  " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+        print(f"{tier:10} {seconds / 60:5.1f} min  {_counted(outcomes)}")
         for outcome in outcomes:
             if outcome.status != "passed":
-                print(f"    {outcome.status}: {outcome.name}  {outcome.reason.splitlines()[0][:160] if outcome.reason else ''}")
+                reason = outcome.reason.splitlines()[0][:160] if outcome.reason else ""
+                print(f"    {outcome.status}: {outcome.name}  {reason}")
+
+
+def _counted(outcomes: list[Outcome]) -> str:
+    """Return the counts as the last line of CI shows them, `N passed, N failed, N skipped`."""
+    statuses = [outcome.status for outcome in outcomes]
+    return ", ".join(f"{statuses.count(status)} {status}" for status in ("passed", "failed", "skipped"))
 
 
 TIERS: dict[str, Callable[[str], list[Outcome]]] = {"check": _check, "molecule": _molecule, "e2e": _e2e, "soak": _soak}

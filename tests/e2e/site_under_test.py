@@ -43,7 +43,8 @@ class Lab:
         done = subprocess.run(
             [str(ROOT / "script/lab"), verb, "--lab", self.name, *rest], capture_output=True, text=True, timeout=timeout
         )
-        assert not check or done.returncode == 0, f"script/lab {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        assert not check or done.returncode == 0, f"script/lab {' '.join(arguments)}: {said}"
         return done
 
     def shell(self, host: str, command: str, check: bool = True, timeout: float = 120) -> str:
@@ -62,25 +63,30 @@ class Site:
 
     lab: Lab
 
-    def play(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None, timeout: float = 1500) -> Run:
-        """Run a playbook to its end."""
+    def play(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None) -> Run:
+        """Run a playbook to its end, 25 minutes at most."""
         process = self.start(*arguments, playbook=playbook, inventory=inventory)
         began = time.monotonic()
-        output, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(timeout=1500)
         changed = {match[1]: int(match[3]) for match in RECAP.finditer(output)}
         return Run(process.returncode, output, time.monotonic() - began, changed)
 
-    def start(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, playbook: str, inventory: Path | None = None) -> subprocess.Popen[str]:
         """Begin a playbook in a process group of its own and return at once."""
+        program = str(ROOT / ".venv/bin/ansible-playbook")
         return subprocess.Popen(
-            [str(ROOT / ".venv/bin/ansible-playbook"), playbook, "-i", str(inventory or self.lab.inventory), *arguments],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            [program, playbook, "-i", str(inventory or self.lab.inventory), *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
             env=os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
         )
 
     def kill_at_task(self, number: int) -> str:
-        """Start site.yml, kill it (SIGKILL, all of its processes) when its task of that number begins; return its name."""
-        process = self.start()
+        """Start site.yml, SIGKILL all of its processes when its task of that number begins; return its name."""
+        process = self.start(playbook="site.yml")
         assert process.stdout is not None
         seen, name = 0, "the end"
         for line in process.stdout:

@@ -22,7 +22,7 @@ def traces() -> dict[str, set[str]]:
         "mounts": lines("findmnt", "--noheadings", "--raw", "--output", "TARGET,SOURCE"),
         "rules": {line for line in lines("iptables-save") if line.startswith("-A")},
         "links": {line.split(":")[1].strip() for line in lines("ip", "-o", "link")},
-        "processes": {line for line in lines("ps", "-eo", "args", "--no-headers") if "conmon" in line or "crun" in line},
+        "processes": {line for line in lines("ps", "-eo", "args") if "conmon" in line or "crun" in line},
         "groups": lines("find", "/sys/fs/cgroup", "-type", "d", "-name", "*e2e-left*"),
     }
 

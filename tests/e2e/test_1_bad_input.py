@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,8 @@ Inventory = dict[str, dict[str, object]]
 
 def changed_inventory(site: Site, directory: Path, change: str) -> Path:
     """The lab's inventory with one fault in it, in a directory of its own (group_vars come along)."""
-    source = site.lab.inventory
     target = directory / "inventory"
-    target.mkdir()
-    for path in source.rglob("*"):
-        if path.is_file():
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
+    shutil.copytree(site.lab.inventory, target)
     hosts = target / "hosts.yml"
     inventory = yaml.safe_load(hosts.read_text())
     FAULTS[change](inventory)
@@ -29,8 +24,7 @@ def changed_inventory(site: Site, directory: Path, change: str) -> Path:
 
 
 def no_control_plane(inventory: Inventory) -> None:
-    group = inventory.pop("control_plane")
-    inventory["workers"]["hosts"] |= group["hosts"]  # type: ignore[operator]
+    inventory["workers"]["hosts"] |= inventory.pop("control_plane")["hosts"]  # type: ignore[operator]
 
 
 def gpu_host_without_gpu(inventory: Inventory) -> None:
@@ -38,7 +32,7 @@ def gpu_host_without_gpu(inventory: Inventory) -> None:
 
 
 def two_hosts_one_name(inventory: Inventory) -> None:
-    hosts = inventory["all"]["hosts"]
+    hosts = inventory["workers"]["hosts"]
     hosts["n2"]["ansible_host"] = hosts["n3"]["ansible_host"]  # type: ignore[index]
 
 
@@ -73,11 +67,12 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) 
 
 
 def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
-    lab.shell("n3", "cp /etc/os-release /etc/os-release.kept && sed -i 's/bookworm/buster/; s/\"12\"/\"10\"/; s/12 (/10 (/' /etc/os-release")
+    older = 's/bookworm/buster/; s/"12"/"10"/; s/12 (/10 (/'
+    lab.shell("n3", f"cp -L /etc/os-release /etc/os-release.kept && sed -i '{older}' /etc/os-release")
     try:
         assert_refused(fresh_site.play(), "n3", "10")
     finally:
-        lab.shell("n3", "mv /etc/os-release.kept /etc/os-release")
+        lab.shell("n3", "cat /etc/os-release.kept > /etc/os-release; rm /etc/os-release.kept")
 
 
 def test_a_mirror_that_does_not_answer_is_named(fresh_site: Site, lab: Lab) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import yaml
 from site_under_test import Lab, Site, await_that
 
 POD = {
@@ -14,7 +13,6 @@ POD = {
     "kind": "Pod",
     "metadata": {"name": "keeper", "namespace": "default"},
     "spec": {
-        "nodeName": None,
         "nodeSelector": {"kubernetes.io/hostname": "n2"},
         "terminationGracePeriodSeconds": 1,
         "containers": [
@@ -32,14 +30,13 @@ POD = {
 def make_pod(site: Site, name: str) -> None:
     """Create a pod that holds a GPU of n2, and wait until it runs."""
     manifest = POD | {"metadata": {"name": name, "namespace": "default"}}
-    text = json.dumps(yaml.safe_load(json.dumps(manifest)))
-    site.lab.shell("n1", f"echo '{text}' | /snap/bin/microk8s kubectl apply -f -")
+    site.lab.shell("n1", f"echo '{json.dumps(manifest)}' | /snap/bin/microk8s kubectl apply -f -")
     site.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=90s", timeout=120)
 
 
 def gpus_of(site: Site, name: str) -> list[str]:
     """The UUIDs that NVML shows inside a running pod."""
-    line = site.kubectl("exec", name, "--", "python3", "/usr/local/bin/verify", "gpus").strip().splitlines()[-1]
+    line = site.kubectl("exec", name, "--", "python3", "/opt/verify/verify.py", "gpus").strip().splitlines()[-1]
     return [gpu["uuid"] for gpu in json.loads(line)["gpus"]]
 
 
@@ -79,7 +76,8 @@ def test_an_enabled_nvidia_addon_is_refused_in_preflight(site: Site, lab: Lab) -
     try:
         run = site.play()
         assert run.status != 0, run.tail
-        assert "nvidia" in run.output and "adopt" in run.output, run.tail
+        assert "nvidia" in run.output, run.tail
+        assert "adopt" in run.output, run.tail
         assert set(run.changed.values()) <= {0}, run.tail
     finally:
         lab.shell("n1", "/snap/bin/microk8s disable nvidia")

@@ -1,4 +1,4 @@
-"""What e2e samples once, many times: site.yml killed anywhere, a host restarted in the middle, the lab raised again and again."""
+"""What e2e samples once, many times: site.yml killed anywhere, a host restarted meanwhile, the lab raised again."""
 
 from __future__ import annotations
 

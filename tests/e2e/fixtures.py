@@ -1,0 +1,44 @@
+"""Fixtures of the e2e and soak tests: one lab and one site for all; what tests do to it, they mend."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from site_under_test import Lab, Site
+
+LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The number behind every random choice; GROUNDWORK_SEED repeats a run."""
+    seed = int(os.environ.get("GROUNDWORK_SEED") or random.SystemRandom().randrange(10_000))
+    print(f"\nseed: {seed} (GROUNDWORK_SEED={seed} repeats this run)")
+    return seed
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Three fresh hosts; removed at the end unless GROUNDWORK_KEEP is set."""
+    LAB("down")
+    LAB("up", timeout=3600)
+    yield LAB
+    if not os.environ.get("GROUNDWORK_KEEP"):
+        LAB("down")
+
+
+@pytest.fixture(scope="session")
+def fresh_site(lab: Lab) -> Site:
+    """site.yml and hosts on which nothing of it ran yet."""
+    return Site(lab)
+
+
+@pytest.fixture(scope="session")
+def site(fresh_site: Site) -> Site:
+    """A finished site."""
+    run = fresh_site.play()
+    assert run.status == 0, run.tail
+    return fresh_site

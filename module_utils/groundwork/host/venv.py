@@ -11,6 +11,11 @@ from pathlib import Path
 from ansible.module_utils.groundwork.command import Output, Run
 from ansible.module_utils.groundwork.errors import GroundworkError
 
+# Nothing is compiled ahead: Python compiles what is imported, and most of the Kubernetes client never is.
+INSTALL = (
+    "-m pip install --quiet --no-compile --no-input --disable-pip-version-check --require-hashes --only-binary :all:"
+)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -80,21 +85,10 @@ def apply(run: Run, wanted: Wanted, aim: Environment, timeout_seconds: float) ->
 
 def _pip(index: str) -> list[str]:
     """Hashes make it safe to take files from a mirror without TLS, which pip would refuse otherwise."""
-    install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--require-hashes",
-        "--only-binary",
-        ":all:",
-    ]
     if not index:
-        return install
+        return INSTALL.split()
     host = index.split("://", 1)[-1].split("/", 1)[0]
-    return [*install, "--index-url", index, *(["--trusted-host", host] if index.startswith("http://") else [])]
+    return [*INSTALL.split(), "--index-url", index, *(["--trusted-host", host] if index.startswith("http://") else [])]
 
 
 def _succeed(output: Output, what: str, remedy: str) -> None:

@@ -104,5 +104,5 @@ def _remedy(error: str) -> str:
     if "change in progress" in error:
         return "Wait until `snap changes` shows nothing in progress, and run this again."
     if any(text in error for text in ("no snap found", "cannot communicate", "not available on", "unable to contact")):
-        return "See whether the host reaches the snap store, or set site_mirror_snaps_url; and whether it has the channel."
+        return "See whether the host reaches the snap store and the channel exists, or set site_mirror_snaps_url."
     return "Look at `snap changes` and the journal of snapd.service on the host."

@@ -29,6 +29,7 @@ from lab.run import run
 DOUBLE = Path(__file__).with_name("doubles") / "microk8s"
 SNAPS = paths.MIRROR / "snaps"
 KEY = paths.KEYS / "snap-assertions.pem"
+MOUNT_UNITS = ("*/hosts/*/upper", "*/snapshots/*/*/upper")  # where hosts, and saved ones, have their systemd's units
 PUBLIC_KEY = paths.SNAP_CONTENTS / "assertion.pub"
 
 # where the built programs go in the snap
@@ -207,12 +208,12 @@ def _digest(file: Path, kind: str) -> bytes:
 
 
 def _forget_unused() -> None:
-    """Remove contents of snaps that the mirror has no more, unless a lab's hosts could have them mounted."""
-    if paths.LABS.exists() and any(paths.LABS.iterdir()):
-        return
+    """Remove contents that neither the mirror has any more nor a host, or a saved stage of one, mounts."""
     current = {_digest(file, "sha3_384").hex() for file in SNAPS.glob("*/*/*/*.snap")}
+    units = [unit for pattern in MOUNT_UNITS for unit in paths.LABS.glob(f"{pattern}/etc/systemd/system/snap-*.mount")]
+    mounted = "".join(unit.read_text() for unit in units)
     for contents in paths.SNAP_CONTENTS.iterdir():
-        if contents.is_dir() and contents.name not in current:
+        if contents.is_dir() and contents.name not in current and contents.name not in mounted:
             shutil.rmtree(contents)
 
 

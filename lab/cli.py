@@ -21,7 +21,7 @@ _HOST = "NAME[=OS][,gpus=MODELxN][,memory=MIB]"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit status is 0, 1 (the answer is no) or 2 (it cannot be done, and why)."""
-    options = parser().parse_args(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         status_code: int = options.run(options)
     except LabError as error:
@@ -31,6 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nInterrupted; run the same command again, and it goes on.", file=sys.stderr)
         return 130
     return status_code
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; what follows the first -- is a host's command as it stands, further -- included.
+
+    argparse by itself would take one more of them away.
+    """
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    options = parser().parse_args(words[:end])
+    if command := words[end + 1 :]:
+        if not hasattr(options, "command"):
+            parser().error("only `shell` takes a command after --")
+        options.command = [*options.command, *command]
+    return options
 
 
 def parser() -> argparse.ArgumentParser:

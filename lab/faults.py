@@ -17,7 +17,7 @@ from lab.run import run
 # POD.
 _DENY_GPUS = """\
 labels="labels.\\"io.kubernetes.pod.namespace\\"==$1,labels.\\"io.kubernetes.pod.name\\"==$2"
-for container in $(/snap/bin/microk8s ctr containers ls -q "$labels"); do
+for container in $(/snap/bin/microk8s ctr containers ls -q "$labels" 2> /dev/null); do
     for group in $(/usr/lib/lab/with-cgroups find /sys/fs/cgroup/devices -type d -name "$container"); do
         /usr/lib/lab/with-cgroups sh -c 'echo "c 195:* rwm" > "$1/devices.deny"' sh "$group" && found=yes
     done

@@ -47,8 +47,14 @@ def test_every_verb_takes_a_lab_and_json(verb: str) -> None:
 
 
 def test_a_command_for_a_host_keeps_its_options() -> None:
-    options = cli.parser().parse_args(["shell", "--lab", "other", "n1", "--", "sh", "-c", "ls --json"])
-    assert options.command == ["sh", "-c", "ls --json"]
+    options = cli.parse(["shell", "--lab", "other", "n1", "--", "kubectl", "exec", "pod", "--", "ls", "--json"])
+    assert options.command == ["kubectl", "exec", "pod", "--", "ls", "--json"]
+    assert not options.json
+
+
+def test_only_a_shell_takes_a_command() -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(["status", "--", "ls"])
 
 
 @pytest.mark.usefixtures("labs")

@@ -13,13 +13,14 @@ from lab.errors import LabError
 from lab.model import Lab
 from lab.run import run
 
-# A container loses NVIDIA's device group, as systemd's cgroup driver makes it at a daemon-reload. Arguments: NAMESPACE
-# POD.
+# A container loses NVIDIA's devices, as systemd's cgroup driver makes it at a daemon-reload. Arguments: NAMESPACE POD.
+# Each entry is taken back as it was granted: v1's devices.deny matches no entry by a wildcard.
 _DENY_GPUS = """\
 labels="labels.\\"io.kubernetes.pod.namespace\\"==$1,labels.\\"io.kubernetes.pod.name\\"==$2"
+deny='grep "^c 195:" "$1/devices.list" | while read -r entry; do echo "$entry" > "$1/devices.deny"; done'
 for container in $(/snap/bin/microk8s ctr containers ls -q "$labels" 2> /dev/null); do
     for group in $(/usr/lib/lab/with-cgroups find /sys/fs/cgroup/devices -type d -name "$container"); do
-        /usr/lib/lab/with-cgroups sh -c 'echo "c 195:* rwm" > "$1/devices.deny"' sh "$group" && found=yes
+        /usr/lib/lab/with-cgroups sh -c "$deny" sh "$group" && found=yes
     done
 done
 [ -n "${found:-}" ] || { echo "no container of pod $1/$2 is on this host" >&2; exit 1; }

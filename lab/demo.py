@@ -78,7 +78,8 @@ def _show_report(seconds: float) -> None:
     if not REPORT.exists():
         print("\nThere is no report: site.yml stopped before its last phase. The message above says why.", file=sys.stderr)
         return
-    checks = json.loads(REPORT.read_text())["checks"]
+    report = json.loads(REPORT.read_text())
+    checks = [check for host in report["hosts"].values() for check in host["checks"]]
     failed = [check for check in checks if check["status"] == "failed"]
     print(f"\n{len(checks) - len(failed)} of {len(checks)} checks hold, after {seconds / 60:.1f} minutes.")
     for check in failed:

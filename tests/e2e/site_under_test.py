@@ -104,10 +104,11 @@ class Site:
         """Where this site's kubeconfig and report lie."""
         return ROOT / "artifacts" / self.lab.name
 
-    def report(self) -> dict[str, Any]:
-        """report.json as site.yml left it."""
+    def checks(self, status: str = "") -> list[dict[str, str]]:
+        """The checks of the newest report, of all hosts or only those of one status, each with its host's name."""
         report: dict[str, Any] = json.loads((self.artifacts / "report.json").read_text())
-        return report
+        checks = [{"host": name, **check} for name, host in report["hosts"].items() for check in host["checks"]]
+        return [check for check in checks if status in ("", check["status"])]
 
     def kubectl(self, *arguments: str, check: bool = True, timeout: float = 60) -> str:
         """Run kubectl on the first control-plane host."""

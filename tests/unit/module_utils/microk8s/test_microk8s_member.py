@@ -287,8 +287,8 @@ def test_no_token_from_a_node_that_makes_none(output: Output, remedy: str) -> No
             "issued anew",
         ),
         (
-            "Connection failed. Failed to retrieve dqlite cluster nodes: failed to find matching dqlite bind address for "
-            "10.0.0.9:25000: address 10.0.0.9 was not found in any host interface.",
+            "Connection failed. Failed to retrieve dqlite cluster nodes: failed to find matching dqlite bind address "
+            "for 10.0.0.9:25000: address 10.0.0.9 was not found in any host interface.",
             "virtual or translated",
         ),
         ("OSError: [Errno 113] No route to host", "port 25000"),

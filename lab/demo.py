@@ -1,7 +1,7 @@
 """The main job on one machine, from nothing: `script/demo`.
 
-Builds what the lab is made of, raises three hosts, runs `ansible-playbook site.yml -i inventories/lab` on them and shows
-the report. Interrupt it whenever you like: the next run goes on where this one stopped.
+Builds what the lab is made of, raises three hosts, runs `ansible-playbook site.yml -i inventories/lab` on them and
+shows the report. Interrupt it whenever you like: the next run goes on where this one stopped.
 """
 
 from __future__ import annotations
@@ -36,8 +36,12 @@ Removed: hosts, mirror, network, mounts, rules. Left on this machine, each remov
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; the exit status is 0, 1 (the site failed) or 2 (it could not start)."""
-    parser = argparse.ArgumentParser(prog="script/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes all that the demo runs")
+    parser = argparse.ArgumentParser(
+        prog="script/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes what the demo runs"
+    )
     verb = parser.parse_args(arguments).verb
     try:
         return _down() if verb == "down" else _up()
@@ -76,7 +80,9 @@ def _down() -> int:
 def _show_report(seconds: float) -> None:
     """Print the verdict and where the report lies."""
     if not REPORT.exists():
-        print("\nThere is no report: site.yml stopped before its last phase. The message above says why.", file=sys.stderr)
+        print(
+            "\nThere is no report: site.yml stopped before its last phase; the message above says why.", file=sys.stderr
+        )
         return
     report = json.loads(REPORT.read_text())
     checks = [check for host in report["hosts"].values() for check in host["checks"]]

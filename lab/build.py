@@ -1,7 +1,7 @@
 """Everything that a lab is made of, built in order of need and in parallel where independent.
 
-A part is a function that builds one kind of thing into the cache; it returns at once when what is there is current. What a
-part needs of others stands in PARTS, so that the Go programs compile while the hosts' root file systems are downloaded.
+A part is a function that builds one kind of thing into the cache; it returns at once when what is there is current.
+What a part needs of others stands in PARTS, so that programs compile while the hosts' file systems are downloaded.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="script/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes what the demo runs"
+        "verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes the lab"
     )
     verb = parser.parse_args(arguments).verb
     try:
@@ -81,7 +81,7 @@ def _show_report(seconds: float) -> None:
     """Print the verdict and where the report lies."""
     if not REPORT.exists():
         print(
-            "\nThere is no report: site.yml stopped before its last phase; the message above says why.", file=sys.stderr
+            "\nThere is no report: site.yml stopped before its last phase; see the message above.", file=sys.stderr
         )
         return
     report = json.loads(REPORT.read_text())

@@ -88,9 +88,9 @@ def start(lab: Lab, host: Host) -> None:
     run_container(lab, host.name, host.address, arguments, host.memory_mib)
 
 
-def stop(lab: Lab, host: str) -> None:
-    """Shut a host down, as `systemctl poweroff` would."""
-    discard(lab, host)
+def stop(lab: Lab, host: str, patience_seconds: int = STOP_SECONDS) -> None:
+    """Shut a host down, as `systemctl poweroff` would; with no patience it loses its power instead."""
+    discard(lab, host, patience_seconds)
     root = str(lab.host_directory(host) / "root")
     if root in _mounts():
         inside("umount", root)

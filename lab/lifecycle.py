@@ -55,9 +55,9 @@ def start(lab: Lab) -> None:
     hosts.await_ssh(lab, (host.name for host in lab.hosts))
 
 
-def stop(lab: Lab) -> None:
-    """Shut all hosts down."""
-    hosts.for_each((host.name for host in lab.hosts), lambda name: hosts.stop(lab, name))
+def stop(lab: Lab, patience_seconds: int = hosts.STOP_SECONDS) -> None:
+    """Shut all hosts down; with no patience they lose their power instead."""
+    hosts.for_each((host.name for host in lab.hosts), lambda name: hosts.stop(lab, name, patience_seconds))
 
 
 def down(name: str) -> bool:

@@ -37,7 +37,7 @@ def restore(lab: Lab, stage: str) -> None:
         remedy = f"restore it in a lab with these hosts: {', '.join(sorted(names))}"
         raise LabError(f"stage {stage!r} was saved with other hosts than lab {lab.name!r} has", remedy)
     with namespace.held(), paths.locked(f"lab-{lab.name}"), step(f"Restore stage {stage}"):
-        lifecycle.stop(lab)
+        lifecycle.stop(lab, patience_seconds=0)  # what they would still write is thrown away
         hosts.for_each(_names(lab), lambda name: _replace(saved / name, lab.host_directory(name)))
         lifecycle.start(lab)
 

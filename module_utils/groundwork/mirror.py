@@ -24,12 +24,28 @@ def check(mirrors: Mapping[str, str], timeout_seconds: float, ask: Ask) -> list[
 def fetch(url: str, timeout_seconds: float) -> str:
     """What is wrong with the answer for `url`; empty where nothing is."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds):
+        with _web().open(url, timeout=timeout_seconds):
             return ""
     except urllib.error.HTTPError as error:
         return "" if error.code in ANSWERS else f"HTTP {error.code} {error.reason}"
     except (OSError, ValueError) as error:  # URLError is an OSError; a malformed URL is a ValueError
         return str(getattr(error, "reason", error))
+
+
+def _web() -> urllib.request.OpenerDirector:
+    """What opens http and https alone: a mirror is no file of this host."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 def _one(variable: str, url: str, timeout_seconds: float, ask: Ask) -> Check:

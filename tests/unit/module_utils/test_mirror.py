@@ -47,6 +47,10 @@ def test_no_url() -> None:
     assert "unknown url type" in fetch("mirror/charts", 5)
 
 
+def test_a_file_is_no_mirror() -> None:
+    assert "unknown url type" in fetch("file:///etc/hostname", 5)
+
+
 def test_verdicts() -> None:
     asked = {"http://a/": "", "http://b/": "no route to host"}
     urls = {"site_mirror_charts_url": "http://a/", "site_mirror_snaps_url": "http://b/", "site_mirror_pypi_url": ""}

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import build, cli
+from lab import build, cli, machine
 from lab.errors import LabError
 from lab.progress import step
 
@@ -39,9 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="script/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes the lab"
-    )
+    parser.add_argument("verb", nargs="?", choices=("up", "down"), default="up", help="`down` removes the lab")
     verb = parser.parse_args(arguments).verb
     try:
         return _down() if verb == "down" else _up()
@@ -55,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _up() -> int:
     began = time.monotonic()
+    machine.check(3)
     with step("Build what the lab is made of (minutes at the first time, then seconds)"):
         build.build()
     with step("Raise three hosts and their mirror"):
@@ -80,9 +79,7 @@ def _down() -> int:
 def _show_report(seconds: float) -> None:
     """Print the verdict and where the report lies."""
     if not REPORT.exists():
-        print(
-            "\nThere is no report: site.yml stopped before its last phase; see the message above.", file=sys.stderr
-        )
+        print("\nThere is no report: site.yml stopped before its last phase; see the message above.", file=sys.stderr)
         return
     report = json.loads(REPORT.read_text())
     checks = [check for host in report["hosts"].values() for check in host["checks"]]

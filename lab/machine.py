@@ -11,22 +11,11 @@ from lab import paths
 from lab.errors import LabError
 
 PROGRAMS = (
-    "podman",
-    "crun",
-    "mmdebstrap",
-    "iptables",
-    "ip",
-    "nsenter",
-    "unshare",
-    "taskset",
-    "ssh",
-    "ssh-keygen",
-    "mount",
+    *("podman", "crun", "mmdebstrap", "iptables", "ip", "nsenter", "unshare", "taskset", "mount"),
+    *("ssh", "ssh-keygen"),
 )
-COLD_DISK_GIB, WARM_DISK_GIB = (
-    22,
-    6,
-)  # what the first build takes at its peak; what three hosts with a finished site write
+# What the first build takes at its peak, and what three hosts with a finished site write.
+COLD_DISK_GIB, WARM_DISK_GIB = 22, 6
 BASE_MEMORY_MIB, HOST_MEMORY_MIB = 512, 700  # of a finished site, see docs/lab.md
 _GIB, _MIB = 1 << 30, 1 << 20
 

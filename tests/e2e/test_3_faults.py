@@ -76,7 +76,7 @@ def test_an_enabled_nvidia_addon_is_refused_in_preflight(site: Site, lab: Lab) -
         run = site.play()
         assert run.status != 0, run.tail
         assert "nvidia" in run.output, run.tail
-        assert "adopt" in run.output, run.tail
+        assert "microk8s disable nvidia" in run.output, run.tail
         assert set(run.changed.values()) <= {0}, run.tail
     finally:
         lab.shell("n1", "/snap/bin/microk8s disable nvidia")

@@ -106,7 +106,7 @@ def _ensure_prerequisites(snap: Snap) -> None:
     """Install what an app stands on, if it is not there (overlord/snapstate/handlers_prereq.go)."""
     if snap.type != "app":
         return
-    for kind, name in (("snap base", snap.base),):
+    for kind, name in (("system snap", "snapd"), ("snap base", snap.base)):
         if name and name not in state.installed():
             try:
                 install(name, "", classic=False, dangerous=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ class Outcome:
 def main(arguments: list[str] | None = None) -> int:
     """Run the chosen tiers; 0 when nothing failed, 1 otherwise."""
     options = _parser().parse_args(arguments)
+    os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"  # molecule starts Ansible's programs by their names
     RESULTS.mkdir(parents=True, exist_ok=True)
     rows, outcomes = [], []
     for tier in options.tiers or ["check", "molecule", "e2e"]:

@@ -31,6 +31,8 @@ def content(lab: Lab) -> dict[str, Any]:
         "ansible_user": "root",
         "ansible_ssh_private_key_file": f"{lab.directory}/id_ed25519",
         "ansible_ssh_common_args": ssh,
+        # A later lab may have these addresses: connections to this one must not be taken for its own.
+        "ansible_control_path_dir": f"{lab.directory}/ssh",
         "site_cluster_name": lab.name,
     }
     hosts = {host.name: {"ansible_host": host.address} for host in lab.hosts}

@@ -77,9 +77,7 @@ def _molecule(expression: str) -> list[Outcome]:
     for role in sorted(roles, key=lambda role: (_days_until_its_turn(role), role)):
         reason = _not_its_turn(role) if not expression else "" if expression in role else f"not {expression!r}"
         if not (reason or expression) and time.monotonic() - began > LAST_START_SECONDS:
-            reason = (
-                f"the tier's {LAST_START_SECONDS // 60} minutes were over; `script/test molecule -k {role}` runs it"
-            )
+            reason = f"no time was left in this tier; `script/test molecule -k {role}` runs it"
         outcomes.append(Outcome(f"molecule {role}", "skipped", reason) if reason else _one_role(role))
     return outcomes
 

@@ -10,6 +10,8 @@ import pytest
 from site_under_test import Lab, Site
 
 LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
+KEEP = bool(os.environ.get("GROUNDWORK_KEEP"))
+"""While a test is being written: keep the lab at the end, and take it as it is the next time."""
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +24,12 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """Three fresh hosts; removed at the end unless GROUNDWORK_KEEP is set."""
-    LAB("down")
+    """Three fresh hosts; removed at the end."""
+    if not KEEP:
+        LAB("down")
     LAB("up", timeout=3600)
     yield LAB
-    if not os.environ.get("GROUNDWORK_KEEP"):
+    if not KEEP:
         LAB("down")
 
 
@@ -39,6 +42,8 @@ def fresh_site(lab: Lab) -> Site:
 @pytest.fixture(scope="session")
 def site(fresh_site: Site, seed: int) -> Site:
     """A finished site: site.yml was killed at a random task, and the next run finished it."""
+    if KEEP and (fresh_site.artifacts / "report.json").exists():
+        return fresh_site
     task = random.Random(seed).randint(40, 200)
     print(f"killed at task {task}: {fresh_site.kill_at_task(task)}")
     run = fresh_site.play()

@@ -98,6 +98,11 @@ def _mirror_stop(lab: Lab) -> None:
         mirror.stop(lab)
 
 
+def _mirror_spoil(lab: Lab, path: str) -> None:
+    with namespace.held():
+        mirror.spoil(lab, path)
+
+
 def _clear(lab: Lab) -> None:
     for host in lab.hosts:
         hardware.clear(_etc(lab, host.name))
@@ -105,7 +110,7 @@ def _clear(lab: Lab) -> None:
     with namespace.held():
         lifecycle.start(lab)
         if lab.mirror:
-            mirror.start(lab)
+            mirror.mend(lab)
 
 
 def _set_busy(etc: Path, busy: dict[str, str]) -> None:
@@ -128,5 +133,6 @@ FAULTS = {
     "snap-busy": Fault(("HOST", "SNAP"), "the snap is being refreshed, for ever", _snap_busy),
     "stop": Fault(("HOST",), "the host shuts down and stays so", _stop),
     "mirror-stop": Fault((), "the site's mirror does not answer", _mirror_stop),
-    "clear": Fault((), "all GPUs are as new, no snap is busy, stopped hosts and the mirror run again", _clear),
+    "mirror-spoil": Fault(("FILE",), "the mirror serves this file with its last byte changed", _mirror_spoil),
+    "clear": Fault((), "GPUs are as new, no snap is busy, hosts and the mirror run, its files are whole", _clear),
 }

@@ -6,12 +6,14 @@ packages at http://mirror, images at http://mirror:5000 (each public registry a 
 
 from __future__ import annotations
 
+import os
 import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from lab import debian, hosts, kept, paths
+from lab.errors import LabError
 from lab.model import MIRROR, Lab
 from lab.progress import step
 from lab.run import wait_for
@@ -47,13 +49,47 @@ def start(lab: Lab) -> None:
     with step(f"Start the mirror at {address(lab)}"):
         if not hosts.is_running(lab, NAME):
             hosts.discard(lab, NAME)
-            hosts.run_container(lab, NAME, lab.address(MIRROR), arguments())
+            hosts.run_container(lab, NAME, lab.address(MIRROR), arguments(lab))
         wait_for(lambda: missing(lab), READY_SECONDS, f"see what stands in its way: script/lab status --lab {lab.name}")
 
 
 def stop(lab: Lab) -> None:
     """Remove the lab's mirror, if it is there; what it serves stays in the cache."""
     hosts.discard(lab, NAME)
+
+
+def spoil(lab: Lab, path: str) -> None:
+    """Serve one file with its last byte changed, in this lab alone, until `mend`.
+
+    Raises:
+        LabError: the mirror holds no such file.
+    """
+    file = paths.MIRROR / path
+    if not file.is_file():
+        raise LabError(f"the mirror holds no file {path!r}", f"choose one of those below {paths.MIRROR}")
+    copy = _spoiled(lab) / path
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, copy)
+    with copy.open("r+b") as content:
+        content.seek(-1, os.SEEK_END)
+        last = content.read(1)
+        content.seek(-1, os.SEEK_END)
+        content.write(bytes([last[0] ^ 0xFF]))
+    stop(lab)
+    start(lab)
+
+
+def mend(lab: Lab) -> None:
+    """Serve every file as it is, and run."""
+    if _spoiled(lab).exists():
+        shutil.rmtree(_spoiled(lab))
+        stop(lab)
+    start(lab)
+
+
+def _spoiled(lab: Lab) -> Path:
+    """Return where files lie that this lab's mirror serves in place of its own."""
+    return lab.directory / "spoiled"
 
 
 def state(lab: Lab) -> str:
@@ -80,8 +116,10 @@ def unanswered(url: str) -> str:
         return f"{url} does not answer ({error})"
 
 
-def arguments() -> list[str]:
+def arguments(lab: Lab) -> list[str]:
     """Return what comes after `podman run`'s common options: read-only mounts, nobody as user, and what it runs."""
     options = [f"--volume={paths.MIRROR}:/srv/mirror:ro", "--tmpfs=/tmp", "--tmpfs=/var/log", "--restart=always"]
+    spoiled = [file for file in _spoiled(lab).rglob("*") if file.is_file()]
+    options += [f"--volume={file}:/srv/mirror/{file.relative_to(_spoiled(lab))}:ro" for file in spoiled]
     options += [f"--user={NOBODY}", "--sysctl=net.ipv4.ip_unprivileged_port_start=0"]
     return [*options, "--rootfs", f"{ROOT}/root:O", "/etc/mirror/serve"]

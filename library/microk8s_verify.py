@@ -29,6 +29,11 @@ EXAMPLES = """
 """
 
 RETURN = """
+version:
+  description: The snap's version and revision; null where it is not installed.
+  returned: always
+  type: str
+  sample: v1.36.1 (revision 9001)
 checks:
   description: The verdicts.
   returned: always
@@ -60,7 +65,8 @@ def main() -> None:
         paths = Paths()
         found = observe(run, paths, ["certificates", "nodes"], module.params["timeout_seconds"])
         checks = verify.check(found, paths, module.params["channel"])
-        return {"checks": [check.to_dict() for check in checks]}
+        version = f"{found.snap.version} (revision {found.snap.revision})" if found.snap else None
+        return {"version": version, "checks": [check.to_dict() for check in checks]}
 
     finish(module, work)
 

@@ -21,18 +21,11 @@ options:
     required: true
   hosts:
     description:
-      - By host name C(groups), C(system), C(checks) and C(gpus), each of which may be left out. C(gpus) as
-        M(nvidia_gpu_info) returns them.
+      - By host name C(groups), C(system), C(checks), C(gpus), C(versions) and C(endpoints); any may be left out.
+      - C(gpus) as M(nvidia_gpu_info) returns them; C(versions) says what runs in which version, C(endpoints) where
+        things answer, both by name.
     type: dict
     required: true
-  versions:
-    description: What runs in which version, by name.
-    type: dict
-    default: {}
-  endpoints:
-    description: Where things answer, by name.
-    type: dict
-    default: {}
   elapsed_seconds:
     description: How long the run took.
     type: float
@@ -94,8 +87,6 @@ def main() -> None:
             "directory": {"type": "path", "required": True},
             "cluster": {"type": "str", "required": True},
             "hosts": {"type": "dict", "required": True},
-            "versions": {"type": "dict", "default": {}},
-            "endpoints": {"type": "dict", "default": {}},
             "elapsed_seconds": {"type": "float"},
         },
         supports_check_mode=True,

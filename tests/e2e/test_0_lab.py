@@ -18,7 +18,7 @@ def traces() -> dict[str, set[str]]:
     def lines(*command: str) -> set[str]:
         return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
 
-    # A process that has ended and waits for its parent (state Z) is no longer ours: the machine's init, or lack of one, decides.
+    # One that has ended and waits for its parent (state Z) is no longer ours, but the machine's init's.
     running = (line.split(maxsplit=1) for line in lines("ps", "-eo", "stat=,args="))
     return {
         "mounts": lines("findmnt", "--noheadings", "--raw", "--output", "TARGET,SOURCE"),

@@ -87,3 +87,15 @@ def test_check_mode_finishes_on_fresh_hosts_and_says_what_would_be_done(fresh_si
     run = fresh_site.play("--check", "--diff")
     assert run.status == 0, run.tail
     assert all(changed > 0 for host, changed in run.changed.items() if host != "localhost"), run.tail
+
+
+def test_a_file_with_a_wrong_checksum_is_refused_before_it_is_used(fresh_site: Site, lab: Lab) -> None:
+    lab("fault", "mirror-spoil", "snaps/microk8s/1.36/stable/microk8s.snap")
+    try:
+        run = fresh_site.play()
+        assert run.status != 0, run.tail
+        assert "microk8s.snap" in run.output, run.tail
+        assert "checksum" in run.output, run.tail
+        assert "No such file" in lab.shell("n1", "ls /snap/microk8s 2>&1", check=False)
+    finally:
+        lab("fault", "clear")

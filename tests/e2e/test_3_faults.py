@@ -82,10 +82,14 @@ def test_an_enabled_nvidia_addon_is_refused_in_preflight(site: Site, lab: Lab) -
         lab.shell("n1", "/snap/bin/microk8s disable nvidia")
 
 
-def test_a_rebooted_host_comes_back(site: Site, lab: Lab) -> None:
+def test_a_rebooted_host_comes_back_and_pods_elsewhere_keep_their_gpus(site: Site, lab: Lab, keeper: str) -> None:
+    before = gpus_of(site, keeper)
     lab("reboot", "n3")
     run = site.play()
     assert run.status == 0, run.tail
+    assert gpus_of(site, keeper) == before
+    make_pod(site, "second")
+    assert set(gpus_of(site, "second")).isdisjoint(before)
 
 
 def test_a_lost_gpu_is_reported_by_its_uuid(site: Site, lab: Lab) -> None:

@@ -17,13 +17,15 @@ TIMES = ("generated_at", "elapsed_seconds")
 
 @dataclass(frozen=True)
 class Host:
-    """One host: its verdicts, and the GPUs as nvidia_gpu_info returned them."""
+    """One host: its verdicts, the GPUs as nvidia_gpu_info returned them, what runs there, and where it answers."""
 
     name: str
     groups: tuple[str, ...] = ()
     system: str = ""
     checks: tuple[Check, ...] = ()
     gpus: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
@@ -33,19 +35,31 @@ class Host:
 
 @dataclass(frozen=True)
 class Report:
-    """A site at one moment. generated_at: ISO 8601. versions and endpoints: what and where, in words."""
+    """A site at one moment. generated_at: ISO 8601."""
 
     cluster: str
     generated_at: str
     hosts: tuple[Host, ...]
     elapsed_seconds: float | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    endpoints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checks(self) -> list[Check]:
         """Those of all hosts."""
         return [found for host in self.hosts for found in host.checks]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What runs, by name; where hosts differ, each version with its hosts."""
+        hosts: dict[str, dict[str, list[str]]] = {}
+        for host in self.hosts:
+            for name, version in host.versions.items():
+                hosts.setdefault(name, {}).setdefault(version, []).append(host.name)
+        return {name: _in_words(by_version) for name, by_version in sorted(hosts.items())}
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Where things answer, by name."""
+        return {name: url for host in self.hosts for name, url in sorted(host.endpoints.items())}
 
     def to_dict(self) -> dict[str, Any]:
         """The shape of report.json. `ok` is the one key that automation needs."""
@@ -59,8 +73,8 @@ class Report:
             "elapsed_seconds": self.elapsed_seconds,
             "counts": check.counts(self.checks),
             "hosts": {host.name: _host(host) for host in self.hosts},
-            "versions": dict(self.versions),
-            "endpoints": dict(self.endpoints),
+            "versions": self.versions,
+            "endpoints": self.endpoints,
         }
 
 
@@ -69,17 +83,15 @@ def make(
     hosts: Mapping[str, Mapping[str, Any]],
     generated_at: str,
     elapsed_seconds: float | None = None,
-    versions: Mapping[str, str] | None = None,
-    endpoints: Mapping[str, str] | None = None,
 ) -> Report:
     """A report out of what roles registered.
 
-    hosts  by name: {groups, system, checks, gpus}, each of which may be left out
+    hosts  by name: {groups, system, checks, gpus, versions, endpoints}, each of which may be left out
 
     Raises GroundworkError for what is no check.
     """
     made = tuple(_make_host(name, found) for name, found in sorted(hosts.items()))
-    return Report(cluster, generated_at, made, elapsed_seconds, versions or {}, endpoints or {})
+    return Report(cluster, generated_at, made, elapsed_seconds)
 
 
 def same_but_for_times(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -100,7 +112,16 @@ def _make_host(name: str, found: Mapping[str, Any]) -> Host:
         system=str(found.get("system") or ""),
         checks=tuple(check.from_dict(given) for given in checks),
         gpus=tuple(found.get("gpus") or ()),
+        versions={name: str(version) for name, version in (found.get("versions") or {}).items()},
+        endpoints=found.get("endpoints") or {},
     )
+
+
+def _in_words(by_version: Mapping[str, Sequence[str]]) -> str:
+    """Return `580.95.05`, or `580.95.05 on n1, n2; 580.126.09 on n3` where hosts differ."""
+    if len(by_version) == 1:
+        return next(iter(by_version))
+    return "; ".join(f"{version} on {', '.join(hosts)}" for version, hosts in by_version.items())
 
 
 def _host(host: Host) -> dict[str, Any]:

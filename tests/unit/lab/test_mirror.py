@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
-from lab import mirror
+from lab import mirror, paths
+from lab.errors import LabError
 from lab.model import Lab
 
 LAB = Lab("test", "10.77.9.0/24")
@@ -59,6 +61,34 @@ def test_what_is_missing_is_named(silent: set[str], monkeypatch: pytest.MonkeyPa
 
 
 def test_it_writes_nothing_where_it_reads() -> None:
-    volumes = [option for option in mirror.arguments() if option.startswith("--volume=")]
+    volumes = [option for option in mirror.arguments(LAB) if option.startswith("--volume=")]
     assert volumes
     assert all(volume.endswith(":ro") for volume in volumes)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror of one file, in a cache of its own, without a container."""
+    monkeypatch.setattr(paths, "MIRROR", tmp_path / "mirror")
+    monkeypatch.setattr(paths, "LABS", tmp_path / "labs")
+    for verb in ("start", "stop"):
+        monkeypatch.setattr(mirror, verb, lambda _lab: None)
+    (tmp_path / "mirror/snaps").mkdir(parents=True)
+    file = tmp_path / "mirror/snaps/microk8s.snap"
+    file.write_bytes(b"whole")
+    return file
+
+
+def test_a_spoiled_file_is_served_in_this_lab_alone(served: Path) -> None:
+    mirror.spoil(LAB, "snaps/microk8s.snap")
+    copy = LAB.directory / "spoiled/snaps/microk8s.snap"
+    assert (served.read_bytes(), copy.read_bytes()) == (b"whole", b"whol\x9a")
+    assert f"--volume={copy}:/srv/mirror/snaps/microk8s.snap:ro" in mirror.arguments(LAB)
+    mirror.mend(LAB)
+    assert not any(str(copy) in option for option in mirror.arguments(LAB))
+
+
+@pytest.mark.usefixtures("served")
+def test_a_file_that_is_not_there_cannot_be_spoiled() -> None:
+    with pytest.raises(LabError, match=r"no file 'snaps/other\.snap'"):
+        mirror.spoil(LAB, "snaps/other.snap")

@@ -40,14 +40,20 @@ SLICED = {
 LOST = {"index": 1, "pci": {"bus_id": "0000:43:00.0"}, "error": {"code": "GpuIsLost", "message": "GPU is lost"}}
 
 
-def report(checks: list[Check] | None = None, gpus: list[dict[str, Any]] | None = None, **fields: Any) -> Report:
+def report(
+    checks: list[Check] | None = None,
+    gpus: list[dict[str, Any]] | None = None,
+    elapsed_seconds: float | None = None,
+    **found: dict[str, str],
+) -> Report:
     host = {
         "groups": ["workers", "gpu_nodes"],
         "system": "Debian 12",
         "checks": [check.to_dict() for check in (checks if checks is not None else [OK])],
         "gpus": gpus if gpus is not None else [GPU],
+        **found,
     }
-    return model.make("lab", {"n2": host, "n1": {}}, "2026-11-21T11:00:00+00:00", **fields)
+    return model.make("lab", {"n2": host, "n1": {}}, "2026-11-21T11:00:00+00:00", elapsed_seconds)
 
 
 class Page(HTMLParser):
@@ -110,6 +116,13 @@ def test_the_json_has_stable_keys() -> None:
     assert found["hosts"]["n2"]["checks"] == [OK.to_dict()]
     assert found["hosts"]["n1"] == {"status": "ok", "groups": [], "system": "", "checks": [], "gpus": []}
     assert json.loads(json.dumps(found)) == found
+
+
+def test_versions_name_their_hosts_only_where_hosts_differ() -> None:
+    hosts = {name: {"versions": {"driver": "580.95.05", "toolkit": "1.20.0"}} for name in ("n1", "n2")}
+    hosts["n3"] = {"versions": {"driver": "580.126.09"}}
+    found = model.make("lab", hosts, "now").versions
+    assert found == {"driver": "580.95.05 on n1, n2; 580.126.09 on n3", "toolkit": "1.20.0"}
 
 
 def test_hosts_come_in_order_and_may_lack_anything() -> None:

@@ -19,10 +19,19 @@ options:
     description: The UUIDs of GPUs that NVML sees, by the node's name.
     type: dict
     required: true
-  with_pods:
-    description: Whether to run pods; else only what is there is compared. In check mode none run.
-    type: bool
-    default: true
+  proofs:
+    description:
+      - When to run pods, C(always), where what is proved C(changed) since the last proof that held, or C(never).
+      - What is not proved is skipped, or as C(proof_file) tells. In check mode it is never.
+    type: str
+    choices: [always, changed, never]
+    default: always
+  proof_file:
+    description: Where the last proof that held is remembered; without it none is.
+    type: path
+  proof_subject:
+    description: What else the proof is about; a change of it asks for a new one.
+    type: raw
   image:
     description: The verify image.
     type: str
@@ -77,8 +86,9 @@ checks:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.groundwork import proofs
 from ansible.module_utils.groundwork.kubernetes.cluster import PROGRAM, Client
-from ansible.module_utils.groundwork.kubernetes.gpus import Wanted, verify
+from ansible.module_utils.groundwork.kubernetes.gpus import PROVED, Wanted, compare, prove
 from ansible.module_utils.groundwork.module import finish
 from ansible.module_utils.groundwork.waiting import Waiter
 
@@ -88,7 +98,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "dict", "required": True},
-            "with_pods": {"type": "bool", "default": True},
+            **proofs.OPTIONS,
             "image": {"type": "str", "default": "docker.io/groundwork/verify:1"},
             "resource": {"type": "str", "default": "nvidia.com/gpu"},
             "runtime_class": {"type": "str", "default": ""},
@@ -103,9 +113,9 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
-        with_pods = given["with_pods"] and not module.check_mode
         wanted = Wanted(**{name: given[name] for name in names})
-        checks = verify(cluster, wanted, Waiter(given["timeout_seconds"]), with_pods)
+        checks = compare(cluster, wanted)
+        checks += proofs.ask(module, PROVED, lambda: prove(cluster, wanted, Waiter(given["timeout_seconds"])))
         return {"checks": [check.to_dict() for check in checks]}
 
     finish(module, work)

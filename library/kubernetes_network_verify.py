@@ -9,7 +9,7 @@ short_description: Prove that pods reach pods, Services and names across nodes, 
 description:
   - Runs a server on every node named and one client, and lets them ask each other.
   - The pods' namespace goes at the end, also after a failure or an interruption; leftovers go first.
-  - Returns checks and does not fail because of them. Never counts as a change; in check mode nothing runs.
+  - Returns checks and does not fail because of them. Never counts as a change.
 options:
   nodes:
     description: The names of the nodes to prove.
@@ -20,6 +20,19 @@ options:
     description: The verify image.
     type: str
     default: docker.io/groundwork/verify:1
+  proofs:
+    description:
+      - When to run pods, C(always), where what is proved C(changed) since the last proof that held, or C(never).
+      - What is not proved is skipped, or as C(proof_file) tells. In check mode it is never.
+    type: str
+    choices: [always, changed, never]
+    default: always
+  proof_file:
+    description: Where the last proof that held is remembered; without it none is.
+    type: path
+  proof_subject:
+    description: What else the proof is about; a change of it asks for a new one.
+    type: raw
   namespace:
     description: The namespace for the pods; it must not exist, or be Groundwork's.
     type: str
@@ -50,7 +63,7 @@ RETURN = """
 checks:
   description:
     - C(kubernetes_network.pods_reach_pods_across_nodes), C(kubernetes_network.service_by_name_across_nodes),
-      C(kubernetes_network.policy_blocks) and C(kubernetes_network.policy_allows); none in check mode.
+      C(kubernetes_network.policy_blocks) and C(kubernetes_network.policy_allows).
   returned: success
   type: list
   elements: dict
@@ -60,8 +73,9 @@ checks:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.groundwork import proofs
 from ansible.module_utils.groundwork.kubernetes.cluster import PROGRAM, Client
-from ansible.module_utils.groundwork.kubernetes.network import Wanted, verify
+from ansible.module_utils.groundwork.kubernetes.network import PROVED, Wanted, prove
 from ansible.module_utils.groundwork.module import finish
 from ansible.module_utils.groundwork.waiting import Waiter
 
@@ -72,6 +86,7 @@ def main() -> None:
         argument_spec={
             "nodes": {"type": "list", "elements": "str", "required": True},
             "image": {"type": "str", "default": "docker.io/groundwork/verify:1"},
+            **proofs.OPTIONS,
             "namespace": {"type": "str", "default": "groundwork-verify-network"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
             "timeout_seconds": {"type": "float", "default": 120.0},
@@ -81,10 +96,11 @@ def main() -> None:
     given = module.params
 
     def work() -> dict[str, object]:
-        if module.check_mode or not given["nodes"]:
+        if not given["nodes"]:
             return {"checks": []}
+        cluster = Client(given["kubeconfig"], PROGRAM)
         wanted = Wanted(given["nodes"], given["image"], given["namespace"])
-        checks = verify(Client(given["kubeconfig"], PROGRAM), wanted, Waiter(given["timeout_seconds"]))
+        checks = proofs.ask(module, PROVED, lambda: prove(cluster, wanted, Waiter(given["timeout_seconds"])))
         return {"checks": [check.to_dict() for check in checks]}
 
     finish(module, work)

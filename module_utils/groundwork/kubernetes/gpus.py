@@ -13,6 +13,10 @@ from ansible.module_utils.groundwork.kubernetes.proof import PodState
 from ansible.module_utils.groundwork.waiting import Waiter
 
 ANSWER_SECONDS = 30.0
+PROVED = tuple(
+    f"kubernetes_gpu.{name}" for name in ("all_gpus_could_be_proved", "pods_see_their_gpu", "one_more_waits")
+)
+"""The checks of `prove`, in their order."""
 FINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 RESTART_PLUGIN = (
     "See the device plugin's log on that node; after a change of GPUs or MIG devices, and after an Xid, it must be "
@@ -60,21 +64,28 @@ class Sight:
     problem: str | None = None
 
 
-def verify(cluster: Cluster, wanted: Wanted, waiter: Waiter, with_pods: bool) -> list[Check]:
-    """All checks; those that need pods are skipped without them.
+def compare(cluster: Cluster, wanted: Wanted) -> list[Check]:
+    """What is there, beside what NVML tells; no pod is run.
+
+    Raises GroundworkError when the API server fails.
+    """
+    return [allocatable_equals_nvml(observe(cluster, wanted), wanted)]
+
+
+def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
+    """Run a pod for every free GPU, all at once, then one more on each node; the checks are those of PROVED.
 
     Raises GroundworkError when the API server, or the namespace for the proof, fails.
     """
-    nodes = observe(cluster, wanted)
-    checks = [allocatable_equals_nvml(nodes, wanted), gpus_in_use(nodes)]
-    if not with_pods:
-        reason = "only what is there was looked at"
-        return [
-            *checks,
-            *(skipped(f"kubernetes_gpu.{name}", reason) for name in ("pods_see_their_gpu", "one_more_waits")),
-        ]
     with proof.namespace(cluster, wanted.namespace, waiter):
-        return [*checks, *_prove(cluster, wanted, waiter)]
+        nodes = observe(cluster, wanted)
+        names = [(node.name, f"gpu-{node.name}-{number}") for node in nodes for number in range(node.free)]
+        for node, name in names:
+            _create(cluster, wanted, node, name)
+        pods = _wait(cluster, wanted, waiter, len(names))
+        sights = [_look(cluster, wanted, pod) for pod in pods]
+        seen = pods_see_their_gpu(sights, observe(cluster, wanted), wanted)
+        return [gpus_in_use(nodes), seen, _one_more(cluster, wanted, waiter, nodes)]
 
 
 def observe(cluster: Cluster, wanted: Wanted) -> list[Node]:
@@ -121,17 +132,6 @@ def gpus_in_use(nodes: Iterable[Node]) -> Check:
     busy = [f"{node.name}: {count} by {pod}" for node in nodes for pod, count in sorted(node.users.items())]
     name = "kubernetes_gpu.all_gpus_could_be_proved"
     return skipped(name, f"in use, so not proved: {', '.join(busy)}") if busy else ok(name, "no GPU is in use")
-
-
-def _prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
-    """A pod for every free GPU, all at once, then one more on each node."""
-    nodes = observe(cluster, wanted)
-    names = [(node.name, f"gpu-{node.name}-{number}") for node in nodes for number in range(node.free)]
-    for node, name in names:
-        _create(cluster, wanted, node, name)
-    pods = _wait(cluster, wanted, waiter, len(names))
-    sights = [_look(cluster, wanted, pod) for pod in pods]
-    return [pods_see_their_gpu(sights, observe(cluster, wanted), wanted), _one_more(cluster, wanted, waiter, nodes)]
 
 
 def _create(cluster: Cluster, wanted: Wanted, node: str, name: str) -> None:

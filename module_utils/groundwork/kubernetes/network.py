@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ansible.module_utils.groundwork.check import Check, judge, skipped
+from ansible.module_utils.groundwork.check import Check, judge, ok
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.kubernetes import proof
 from ansible.module_utils.groundwork.kubernetes.cluster import Cluster, Object
@@ -15,6 +15,11 @@ from ansible.module_utils.groundwork.waiting import Waiter
 
 PORT = 8080
 SERVICE = "verify"
+PROVED = tuple(
+    f"kubernetes_network.{name}"
+    for name in ("pods_reach_pods_across_nodes", "service_by_name_across_nodes", "policy_blocks", "policy_allows")
+)
+"""The checks of `prove`, in their order."""
 NEIGHBOURS = 3
 """How many other nodes each node tries: all pairs of fifty nodes would be 2450 requests."""
 FETCH_SECONDS = 15.0
@@ -49,8 +54,8 @@ class Proof:
         return self.cluster.ask(self.wanted.namespace, pod, ["fetch", url], FETCH_SECONDS)
 
 
-def verify(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
-    """All checks.
+def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
+    """All checks, those of PROVED.
 
     Raises GroundworkError when the API server fails, or the pods do not run in time.
     """
@@ -69,7 +74,7 @@ def pods_reach_pods(under_way: Proof, servers: Sequence[PodState]) -> Check:
     name = "kubernetes_network.pods_reach_pods_across_nodes"
     pairs = [(client, server) for client in servers for server in neighbours(client, servers)]
     if not pairs:
-        return skipped(name, "there is one node alone")
+        return ok(name, "there is one node alone")
     faults = [fault for client, server in pairs if (fault := _unreachable(under_way, client, server))]
     return judge(
         name,

@@ -210,43 +210,34 @@ def test_leaving_what_one_is_not_in_changes_nothing(lone: Node) -> None:
     assert (found["changed"], found["diff"]["before"]) == (False, "in no cluster\n")
 
 
+PROOFS: dict[str, object] = {"kubernetes_gpu_verify": {"n2": ["GPU-a"]}, "kubernetes_network_verify": ["n2"]}
+
+
+@pytest.mark.parametrize("name", PROOFS)
 @pytest.mark.parametrize(
-    ("with_pods", "check", "wanted"),
-    [(True, False, True), (False, False, False), (True, True, False)],
+    ("proofs", "check", "runs"), [("always", False, 1), ("changed", False, 1), ("never", False, 0), ("always", True, 0)]
 )
 def test_pods_run_neither_unasked_nor_in_check_mode(
-    load: Load, monkeypatch: pytest.MonkeyPatch, with_pods: bool, check: bool, wanted: bool
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str, proofs: str, check: bool, runs: int
 ) -> None:
-    module = load("kubernetes_gpu_verify")
+    module = load(name)
     seen: list[Any] = []
 
-    def verify(_cluster: object, proving: Any, waiter: Any, pods: bool) -> list[Check]:
-        seen.append((dict(proving.nodes), waiter.seconds, pods))
-        return [Check("kubernetes_gpu.one_more_waits", "failed", "a", "b", "c")]
+    def prove(_cluster: object, _wanted: object, waiter: Any) -> list[Check]:
+        seen.append(waiter.seconds)
+        return [Check("a.b", "failed", "a", "b", "c")]
 
     monkeypatch.setattr(module.code, "Client", lambda *_: None)
-    monkeypatch.setattr(module.code, "verify", verify)
-    found = module.run(check=check, nodes={"n2": ["GPU-a"]}, with_pods=with_pods, timeout_seconds=7)
-    assert seen == [({"n2": ["GPU-a"]}, 7.0, wanted)]
+    monkeypatch.setattr(module.code, "prove", prove)
+    monkeypatch.setattr(module.code, "compare", lambda *_: [], raising=False)
+    found = module.run(check=check, nodes=PROOFS[name], proofs=proofs, timeout_seconds=7)
+    assert seen == [7.0] * runs
     assert (found["changed"], found.get("failed", False)) == (False, False)
-    assert found["checks"][0]["status"] == "failed"
+    assert {verdict["status"] for verdict in found["checks"]} == {"failed" if runs else "skipped"}
 
 
-@pytest.mark.parametrize(("nodes", "check", "runs"), [(["n1"], False, 1), (["n1"], True, 0), ([], False, 0)])
-def test_the_network_is_proved_where_there_are_nodes_and_not_in_check_mode(
-    load: Load, monkeypatch: pytest.MonkeyPatch, nodes: list[str], check: bool, runs: int
-) -> None:
-    module = load("kubernetes_network_verify")
-    seen: list[Any] = []
-
-    def verify(*arguments: object) -> list[Check]:
-        seen.append(arguments)
-        return [Check("a.b", "ok")]
-
-    monkeypatch.setattr(module.code, "Client", lambda *_: None)
-    monkeypatch.setattr(module.code, "verify", verify)
-    found = module.run(check=check, nodes=nodes)
-    assert (len(seen), len(found["checks"]), found["changed"]) == (runs, runs, False)
+def test_without_nodes_there_is_no_network_to_prove(load: Load) -> None:
+    assert load("kubernetes_network_verify").run(nodes=[])["checks"] == []
 
 
 @pytest.mark.parametrize("name", ["kubernetes_gpu_verify", "kubernetes_network_verify"])

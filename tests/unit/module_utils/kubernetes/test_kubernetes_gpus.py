@@ -17,21 +17,22 @@ from tests.unit.module_utils.fakes import waiter
 from tests.unit.module_utils.kubernetes.fake_cluster import INSUFFICIENT, RESOURCE, FakeCluster, user_pod
 
 TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
-NAMES = [
-    "kubernetes_gpu.allocatable_equals_nvml",
-    "kubernetes_gpu.all_gpus_could_be_proved",
-    "kubernetes_gpu.pods_see_their_gpu",
-    "kubernetes_gpu.one_more_waits",
-]
 
 
 def wanted(nodes: dict[str, list[str]] | None = None, **options: Any) -> Wanted:
     return Wanted(nodes or TWO, "docker.io/groundwork/verify:1", **options)
 
 
-def verify(cluster: FakeCluster, proving: Wanted | None = None, with_pods: bool = True) -> dict[str, Check]:
-    found = gpus.verify(cluster, proving or wanted(), waiter(), with_pods)
-    assert [check.name for check in found] == NAMES
+def compare(cluster: FakeCluster, proving: Wanted | None = None) -> Check:
+    (found,) = gpus.compare(cluster, proving or wanted())
+    assert not any(line.startswith(("create", "delete")) for line in cluster.log)
+    return found
+
+
+def verify(cluster: FakeCluster, proving: Wanted | None = None) -> dict[str, Check]:
+    proving = proving or wanted()
+    found = [*gpus.compare(cluster, proving), *gpus.prove(cluster, proving, waiter())]
+    assert [check.name for check in found] == ["kubernetes_gpu.allocatable_equals_nvml", *gpus.PROVED]
     return {check.name.split(".")[1]: check for check in found}
 
 
@@ -67,10 +68,7 @@ def test_all_pods_hold_their_gpus_at_once() -> None:
 
 
 def test_the_state_alone_costs_no_pods() -> None:
-    cluster = FakeCluster(copy(TWO))
-    found = verify(cluster, with_pods=False)
-    assert [check.status for check in found.values()] == ["ok", "ok", "skipped", "skipped"]
-    assert not any(line.startswith(("create", "delete")) for line in cluster.log)
+    assert compare(FakeCluster(copy(TWO))).status == "ok"
 
 
 def test_gpus_in_use_are_named_and_not_waited_for() -> None:
@@ -124,13 +122,13 @@ def test_allocatable_must_equal_what_nvml_sees(
 ) -> None:
     cluster = FakeCluster(copy(TWO))
     cluster.allocatable, cluster.capacity = allocatable, capacity
-    found = verify(cluster, with_pods=False)["allocatable_equals_nvml"]
+    found = compare(cluster)
     assert (found.status, found.observed) == ("failed", observed)
     assert "device plugin" in found.remedy
 
 
 def test_a_node_that_kubernetes_does_not_know_offers_nothing() -> None:
-    found = verify(FakeCluster(copy(TWO)), wanted({"n9": ["GPU-x"]}), with_pods=False)["allocatable_equals_nvml"]
+    found = compare(FakeCluster(copy(TWO)), wanted({"n9": ["GPU-x"]}))
     assert found.observed == "n9: 0 allocatable of 0, NVML sees 1"
 
 

@@ -39,7 +39,7 @@ def clusters(draw: st.DrawFn) -> FakeCluster:
 
 def prove(cluster: FakeCluster, listed: dict[str, list[str]] | None = None) -> list[Check]:
     wanted = Wanted(listed if listed is not None else cluster.gpus, "docker.io/groundwork/verify:1")
-    return gpus.verify(cluster, wanted, waiter(), with_pods=True)
+    return [*gpus.compare(cluster, wanted), *gpus.prove(cluster, wanted, waiter())]
 
 
 @given(clusters())
@@ -122,7 +122,7 @@ def calls_of(cluster: Any, run: Any) -> int:
 
 
 def prove_network(cluster: Network) -> list[Check]:
-    return network.verify(cluster, network.Wanted(["n1", "n2"], "image"), waiter())
+    return network.prove(cluster, network.Wanted(["n1", "n2"], "image"), waiter())
 
 
 GPU_CALLS = calls_of(fresh(), prove)

@@ -18,9 +18,9 @@ PROVED = tuple(
 )
 """The checks of `prove`, in their order."""
 FINISHED = "status.phase!=Succeeded,status.phase!=Failed"
-RESTART_PLUGIN = (
-    "See the device plugin's log on that node; after a change of GPUs or MIG devices, and after an Xid, it must be "
-    "restarted: `kubectl rollout restart daemonset -n NAMESPACE NAME`."
+LOOK_AGAIN = (
+    "Run playbooks/kubernetes_gpu.yml: it has the device plugin look again where it is wrong, as after an Xid or a "
+    "change of MIG devices, and says what stands in its way."
 )
 
 
@@ -123,7 +123,7 @@ def allocatable_equals_nvml(nodes: Iterable[Node], wanted: Wanted) -> Check:
         not faults,
         "; ".join(faults or found),
         "as many as NVML sees, on every node",
-        RESTART_PLUGIN,
+        LOOK_AGAIN,
     )
 
 

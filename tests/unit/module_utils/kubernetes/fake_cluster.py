@@ -42,6 +42,7 @@ class FakeCluster:
         self.log: list[str] = []
         self.answer: Answer = self._gpus_answer
         self.on_create: Callable[[Object], None] = lambda _: None
+        self.on_delete: Callable[[str], None] = lambda _: None
 
     # what modules call
 
@@ -75,6 +76,7 @@ class FakeCluster:
 
     def delete(self, path: str) -> None:
         self.log.append(f"delete {path}")
+        self.on_delete(path)
         inside = f"/{'/'.join(path.split('/')[3:])}/"
         for key in [key for key in self.objects if key == path or inside in key]:
             self.held.pop(self.objects.pop(key)["metadata"]["name"], None)

@@ -1,0 +1,102 @@
+"""GPUs on offer: waited for, and the plugin started again only where it runs and is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.kubernetes import offer
+from ansible.module_utils.groundwork.kubernetes.cluster import Object
+from ansible.module_utils.groundwork.kubernetes.gpus import Wanted
+from ansible.module_utils.groundwork.kubernetes.offer import Plugin
+
+from tests.unit.module_utils.fakes import waiter
+from tests.unit.module_utils.kubernetes.fake_cluster import FakeCluster
+
+PLUGIN = Plugin("nvidia-device-plugin", "nvidia-device-plugin")
+TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
+
+
+def pod(node: str, ready: bool = True, owner: str = PLUGIN.name) -> Object:
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{owner}-{node}",
+            "namespace": PLUGIN.namespace,
+            "ownerReferences": [{"kind": "DaemonSet", "name": owner}],
+        },
+        "spec": {"nodeName": node, "containers": [{}]},
+        "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+    }
+
+
+class PluginCluster(FakeCluster):
+    """Nodes with the device plugin, which offers a node's GPUs when it is started again."""
+
+    def __init__(self, **offered: int) -> None:
+        super().__init__(dict(TWO))
+        self.allocatable |= offered
+        for node in TWO:
+            self.put(pod(node))
+            self.put(pod(node, owner="nvidia-device-plugin-gpu-feature-discovery"))
+        self.on_delete = self.start_again
+
+    def put(self, made: Object) -> None:
+        self.objects[f"{PLUGIN.pods}/{made['metadata']['name']}"] = made
+
+    def start_again(self, path: str) -> None:
+        node = path.rpartition("-")[2]
+        self.allocatable[node] = len(TWO[node])
+
+    @property
+    def deleted(self) -> list[str]:
+        return [line.rpartition("/")[2] for line in self.log if line.startswith("delete")]
+
+
+def settle(cluster: FakeCluster) -> list[str]:
+    return offer.settle(cluster, Wanted(TWO, image=""), PLUGIN, waiter(60), waiter(5))
+
+
+def test_what_agrees_is_left_alone() -> None:
+    cluster = PluginCluster()
+    assert (settle(cluster), cluster.deleted) == ([], [])
+
+
+def test_a_plugin_that_runs_and_is_wrong_is_started_again_and_no_other() -> None:
+    cluster = PluginCluster(n3=0)
+    assert (settle(cluster), cluster.deleted) == (["n3"], ["nvidia-device-plugin-n3"])
+
+
+def test_a_plugin_that_needs_a_moment_gets_it() -> None:
+    cluster = PluginCluster(n3=1)
+    asked = iter(range(100))
+    inner = cluster.get
+
+    def get(path: str, **query: str) -> Object:
+        if path == "/api/v1/nodes" and next(asked) == 3:
+            cluster.allocatable["n3"] = 2
+        return inner(path, **query)
+
+    cluster.get = get  # type: ignore[method-assign]
+    assert (settle(cluster), cluster.deleted) == ([], [])
+
+
+def test_one_that_does_not_run_is_waited_for_and_named() -> None:
+    cluster = PluginCluster(n3=0)
+    cluster.put(pod("n3", ready=False))
+    with pytest.raises(GroundworkError, match="n3 offers 0 of 2 GPUs that NVML sees") as raised:
+        settle(cluster)
+    assert "describe" in raised.value.remedy
+    assert cluster.deleted == []
+
+
+def test_one_that_stays_wrong_is_named() -> None:
+    cluster = PluginCluster(n2=1)
+    cluster.on_delete = lambda _: None
+    with pytest.raises(GroundworkError, match="n2 offers 1 of 2 GPUs that NVML sees"):
+        settle(cluster)
+
+
+def test_what_would_be_started_again() -> None:
+    found = offer.offers(PluginCluster(n3=1), Wanted(TWO, image=""), PLUGIN)
+    assert [str(each) for each in found] == ["n2 offers 2 of 2 GPUs", "n3 offers 1 of 2 GPUs"]
+    assert [str(each.healed()) for each in offer.stale(found)] == ["n3 offers 2 of 2 GPUs"]

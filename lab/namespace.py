@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import cgroups, paths
+from lab import cgroups, paths, settings
 from lab.errors import LabError
 from lab.run import run, succeeds
 
@@ -28,7 +28,7 @@ ENVIRONMENT = {
 _HYBRID = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
 # What podman and crun keep in places that cannot be set: addresses given out, network namespaces, containers' states.
 _STATE_DIRECTORIES = ("/run/containers", "/run/netns", "/run/crun")
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_SETTINGS = paths.RUN / "settings.json"
 
 # lock_type, tmp_dir, network_config_dir: podman keeps these outside its storage by default, where another podman would
 # meet ours.
@@ -103,7 +103,7 @@ def _mount_run() -> None:
     run(["mount", "-t", "tmpfs", "-o", "mode=0700", "groundwork", str(paths.RUN)])
     # a mount namespace can only be bound where mounts do not propagate (mount_namespaces(7))
     run(["mount", "--make-private", str(paths.RUN)])
-    (paths.RUN / "ip_forward").write_text(_FORWARDING.read_text())
+    settings.save(_SETTINGS)
 
 
 def _configure() -> None:
@@ -153,10 +153,9 @@ def _is_namespace(path: Path) -> bool:
 def _remove() -> None:
     if not os.path.ismount(paths.RUN):
         return
-    forwarding = (paths.RUN / "ip_forward").read_text()
+    settings.put_back(_SETTINGS)
     if _is_namespace(FILE):
         run(["umount", str(FILE)])
     run(["umount", str(paths.RUN)])
-    _FORWARDING.write_text(forwarding)
     for directory in (str(paths.RUN), *_STATE_DIRECTORIES):  # those that are empty
         succeeds(["rmdir", directory])

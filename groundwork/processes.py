@@ -1,0 +1,80 @@
+"""The processes of one run, found and ended.
+
+ansible-runner ends a run by SIGKILL to ansible-playbook's process group. Since ansible-core 2.19 workers are leaders of
+groups of their own (ansible/executor/process/worker.py, _detach), so they and what they started would stay.
+ansible-playbook hands SIGINT on to them, so it is asked first, and what is left is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process; `started` in clock ticks since boot tells it from a later one of the same number."""
+
+    pid: int
+    parent: int
+    started: str
+
+
+def tree(mark: str) -> list[Process]:
+    """Our children whose environment holds `mark` (NAME=VALUE), and all that descend from them; the parents first.
+
+    Empty where the system has no /proc.
+    """
+    running = list(_running())
+    roots = [process for process in running if process.parent == os.getpid() and _has(process.pid, mark)]
+    return _with_descendants(roots, running)
+
+
+def interrupt(processes: list[Process]) -> None:
+    """Send SIGINT to the first."""
+    if processes:
+        _send(processes[0].pid, signal.SIGINT)
+
+
+def kill(processes: Iterable[Process]) -> None:
+    """Send SIGKILL to those that still run, and to what they have started since."""
+    running = list(_running())
+    same = {(process.pid, process.started) for process in processes}
+    left = [process for process in running if (process.pid, process.started) in same]
+    for process in _with_descendants(left, running):
+        _send(process.pid, signal.SIGKILL)
+
+
+def _with_descendants(roots: list[Process], running: list[Process]) -> list[Process]:
+    found = list(roots)
+    for parent in found:  # grows while it is walked
+        found += [process for process in running if process.parent == parent.pid and process not in found]
+    return found
+
+
+def _running() -> Iterator[Process]:
+    for directory in _PROC.glob("[0-9]*"):
+        try:
+            # The second field, the name, is in parentheses and may hold anything.
+            fields = (directory / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        yield Process(int(directory.name), int(fields[1]), fields[19])
+
+
+def _has(pid: int, mark: str) -> bool:
+    try:
+        return os.fsencode(mark) in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

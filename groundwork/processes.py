@@ -2,7 +2,8 @@
 
 ansible-runner ends a run by SIGKILL to ansible-playbook's process group. Since ansible-core 2.19 workers are leaders of
 groups of their own (ansible/executor/process/worker.py, _detach), so they and what they started would stay.
-ansible-playbook hands SIGINT on to them, so it is asked first, and what is left is killed.
+ansible-playbook hands SIGINT on to them, so it is asked first, and what is left is killed. Connections that ssh keeps
+open for later runs (ControlPersist) stay, as they do after ansible-playbook.
 """
 
 from __future__ import annotations
@@ -27,18 +28,19 @@ class Process:
 
 
 def tree(mark: str) -> list[Process]:
-    """Our children whose environment holds `mark` (NAME=VALUE), and all that descend from them; the parents first.
+    """The processes whose environment holds `mark` (NAME=VALUE), our own child first, and all that descend from them.
 
     Empty where the system has no /proc.
     """
     running = list(_running())
-    roots = [process for process in running if process.parent == os.getpid() and _has(process.pid, mark)]
+    roots = [process for process in running if _has(process.pid, mark)]
+    roots.sort(key=lambda process: process.parent != os.getpid())
     return _with_descendants(roots, running)
 
 
 def interrupt(processes: list[Process]) -> None:
-    """Send SIGINT to the first."""
-    if processes:
+    """Send SIGINT to our own child among them."""
+    if processes and processes[0].parent == os.getpid():
         _send(processes[0].pid, signal.SIGINT)
 
 
@@ -69,8 +71,10 @@ def _running() -> Iterator[Process]:
 
 
 def _has(pid: int, mark: str) -> bool:
+    directory = _PROC / str(pid)
     try:
-        return os.fsencode(mark) in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        shared = (directory / "cmdline").read_bytes().startswith(b"ssh: ")
+        return not shared and os.fsencode(mark) in (directory / "environ").read_bytes().split(b"\0")
     except OSError:
         return False
 

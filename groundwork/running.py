@@ -98,7 +98,7 @@ class _Execution:
     """ansible-runner at work in a thread of its own.
 
     In the caller's thread a KeyboardInterrupt, or an error of a callback, would leave ansible-runner in the middle and
-    ansible-playbook running. Leaving the block ends what is not at its end.
+    ansible-playbook running. Leaving the block ends what is not at its end; nothing is left behind.
     """
 
     def __init__(self, config: Any, *, keep: bool) -> None:
@@ -121,6 +121,8 @@ class _Execution:
         if not self._ended:
             self._end()
         self._thread.join()
+        if self.rc is None:  # somebody else's signal ended ansible-playbook alone
+            processes.kill(processes.tree(self._mark))
 
     def next(self) -> Mapping[str, Any] | None:
         """The next event; empty when there was none for a while, None at the end."""
@@ -131,10 +133,12 @@ class _Execution:
         self._ended = event is None
         return event
 
-    def _take(self, event: Mapping[str, Any]) -> bool:
+    def _take(self, event: dict[str, Any]) -> bool:
         """Called by ansible-runner, which passes over an OSError here. True: it writes the event to a file."""
         if event.get("event") == "playbook_on_start":
             self._extra_vars.unlink(missing_ok=True)  # Ansible reads them before
+        if "censored" in ((event.get("event_data") or {}).get("res") or {}):
+            event["stdout"] = "(hidden: no_log)"  # ansible-core 2.19 prints the error of a no_log task in clear
         self._events.put(dict(event))
         return self._keep
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / ".cache/tests"
-TYPED = ("library", "lab", "groundwork", "tests")
+TYPED = ("library", "lab", "groundwork", "examples", "tests")
 """module_utils lies in tests/typing too, by the name that Ansible gives it."""
 SHELL_SCRIPTS = ("script", ".ci")
 

@@ -9,7 +9,7 @@ import groundwork
 def follow(event: groundwork.Event) -> None:
     """Say where the run is and who has trouble, while it happens."""
     if event.kind in ("play", "failed", "unreachable"):
-        print(f"{event.elapsed_seconds:7.1f} s  {event.play}  {event.host}  {event.message}", file=sys.stderr)
+        print(f"{event.elapsed_seconds:7.1f} s  {event.play}  {event.host} {event.message}".rstrip(), file=sys.stderr)
 
 
 inventory, playbook = [*sys.argv[1:], "site.yml"][:2]

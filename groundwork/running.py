@@ -121,7 +121,7 @@ class _Execution:
         if not self._ended:
             self._end()
         self._thread.join()
-        if self.rc is None:  # somebody else's signal ended ansible-playbook alone
+        if self.rc is None or self._killed.is_set():  # a signal may have ended ansible-playbook alone
             processes.kill(processes.tree(self._mark))
 
     def next(self) -> Mapping[str, Any] | None:

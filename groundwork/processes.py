@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+END_SECONDS = 10.0
+"""How long a process may take to end after SIGKILL: one that waits for a disk takes it late."""
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,18 @@ def interrupt(processes: list[Process]) -> None:
 
 
 def kill(processes: Iterable[Process]) -> None:
-    """Send SIGKILL to those that still run, and to what they have started since."""
-    running = list(_running())
+    """Send SIGKILL to those that still run, and to what they have started since, until none of them is left."""
     same = {(process.pid, process.started) for process in processes}
-    left = [process for process in running if (process.pid, process.started) in same]
-    for process in _with_descendants(left, running):
-        _send(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        running = list(_running())
+        left = _with_descendants([process for process in running if (process.pid, process.started) in same], running)
+        if not left:
+            return
+        same.update((process.pid, process.started) for process in left)
+        for process in left:
+            _send(process.pid, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)
 
 
 def _with_descendants(roots: list[Process], running: list[Process]) -> list[Process]:
@@ -67,7 +77,8 @@ def _running() -> Iterator[Process]:
             fields = (directory / "stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # ended meanwhile
-        yield Process(int(directory.name), int(fields[1]), fields[19])
+        if fields[0] != "Z":  # a zombie has ended, and waits for its parent
+            yield Process(int(directory.name), int(fields[1]), fields[19])
 
 
 def _has(pid: int, mark: str) -> bool:

@@ -51,12 +51,16 @@ driver:
     nouveau_loaded: false
     loaded_version: null
     installed_version: null
+    module_of_another_kernel: false
+    runfile_installed: false
     supported: true
     source: vendor
     repository: debian12/x86_64
     key: 3bf863cc.pub
+    oldest_branch: 0
     pinning: [nvidia-driver-pinning-580]
-    headers: [linux-headers-6.1.0-41-amd64]
+    kernel_upgrade: []
+    headers: [linux-headers-6.1.0-41-amd64, linux-headers-amd64]
     driver: [nvidia-kernel-open-dkms, nvidia-driver-cuda, nvidia-persistenced]
     reboot_reasons: []
 """
@@ -79,7 +83,9 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         host = driver.observe(run)
-        return {"driver": driver.report(host, driver.choose(host, module.params["source"], module.params["branch"]))}
+        given = module.params
+        chosen = driver.choose(host, given["source"], given["branch"], lambda names: driver.offered(run, names))
+        return {"driver": driver.report(host, chosen)}
 
     finish(module, work)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,10 +18,17 @@ from ansible.module_utils.groundwork.command import Run
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
 VENDOR_KEYS = {("debian", "13"): "8793F200.pub"}  # every other repository of the vendor still uses the key of 2022
 VENDOR_KEY_OF_2022 = "3bf863cc.pub"
+VENDOR_OLDEST_BRANCHES = {("debian", "13"): 590}  # NVIDIA/cuda-repo-management#38
 VENDOR_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 SECURE_BOOT_VARIABLE = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 FIRST_BRANCH_WITHOUT_SUFFIXES = 590  # the guide, "Ubuntu 590 and later packages"
+UNINSTALLER = "usr/bin/nvidia-uninstall"
+"""What the vendor's .run installer leaves, and no package has."""
+MODULE = re.compile(r"/nvidia(-current)?\.ko")
 COMMAND_SECONDS = 30.0
+
+Offered = Callable[[Sequence[str]], frozenset[str]]
+"""Those of the packages named that apt could install, or has."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Host:
         nouveau_loaded: Whether the free driver nouveau holds the GPUs.
         loaded_version: The version of the NVIDIA module in the kernel, or None.
         installed_version: The version of the NVIDIA module on disk for the running kernel, or None.
+        module_of_another_kernel: Whether another kernel that is installed has an NVIDIA module.
+        runfile_installed: Whether a driver was installed by the vendor's .run file, which no package knows of.
     """
 
     distribution: str
@@ -52,6 +62,8 @@ class Host:
     nouveau_loaded: bool = False
     loaded_version: str | None = None
     installed_version: str | None = None
+    module_of_another_kernel: bool = False
+    runfile_installed: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,18 @@ class Packages:
     """Where a host's driver comes from.
 
     Repository and key are relative to the vendor's place, and empty for Ubuntu's own packages.
+
+    Attributes:
+        oldest_branch: The oldest branch that the vendor's repository has, where it is known; else 0.
+        kernel_upgrade: The kernel's packages, where it must be brought up to date before there is a driver for it.
     """
 
     source: str
     repository: str = ""
     key: str = ""
+    oldest_branch: int = 0
     pinning: list[str] = field(default_factory=list)
+    kernel_upgrade: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     driver: list[str] = field(default_factory=list)
 
@@ -85,6 +103,8 @@ def observe(run: Run, root: Path = Path("/")) -> Host:
         nouveau_loaded=(root / "sys/module/nouveau").exists(),
         loaded_version=loaded_version(root),
         installed_version=installed_version(run),
+        module_of_another_kernel=module_of_another_kernel(root, kernel),
+        runfile_installed=(root / UNINSTALLER).exists(),
     )
 
 
@@ -123,31 +143,49 @@ def installed_version(run: Run) -> str | None:
     return driver_version(output.stdout) if output.code == 0 else None
 
 
+def module_of_another_kernel(root: Path, running: str) -> bool:
+    """Whether depmod found the driver's module for a kernel that does not run."""
+    lists = (path for path in (root / "lib/modules").glob("*/modules.dep") if path.parent.name != running)
+    return any(MODULE.search(path.read_text(encoding="utf-8", errors="replace")) for path in lists)
+
+
+def offered(run: Run, names: Sequence[str]) -> frozenset[str]:
+    """Those of the packages that apt could install, or has. It passes over names that it has never heard of."""
+    output = run(["apt-cache", "policy", *names], COMMAND_SECONDS)
+    candidates = re.findall(r"^(\S+):\n(?:  .*\n)*?  Candidate: (\S+)", output.stdout, re.MULTILINE)
+    return frozenset(name for name, version in candidates if version != "(none)")
+
+
 def driver_version(text: str) -> str | None:
     """The first driver version in a text, such as 580.126.09."""
     found = re.search(r"\b\d{3}\.\d+(?:\.\d+)?\b", text)
     return found.group() if found else None
 
 
-def choose(host: Host, source: str, branch: str) -> Packages | None:
+def choose(host: Host, source: str, branch: str, offers: Offered = frozenset) -> Packages | None:
     """The packages for a host; None where this toolkit knows none.
 
     Args:
         host: What was seen of it.
         source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, and the vendor's on Debian.
         branch: The driver branch, such as 580.
+        offers: What of some packages apt has; all of them where nobody asks.
     """
     if (host.distribution, host.release) not in SUPPORTED or host.architecture not in VENDOR_ARCHITECTURES:
         return None
     if source == "auto":
         source = "distribution" if host.distribution == "ubuntu" else "vendor"
     if source == "vendor":
-        return _vendor(host, branch)
-    return _ubuntu_signed(host, branch) if host.distribution == "ubuntu" else None
+        return _vendor(host, branch, offers)
+    return _ubuntu_signed(host, branch, offers) if host.distribution == "ubuntu" else None
 
 
-def _vendor(host: Host, branch: str) -> Packages:
-    """The vendor's repository: modules are built on the host by DKMS, so its kernel's headers are needed first."""
+def _vendor(host: Host, branch: str, offers: Offered) -> Packages:
+    """The vendor's repository: modules are built on the host by DKMS, so its kernel's headers are needed first.
+
+    And those of each later kernel with it, or there is no driver after the kernel's next upgrade: that is what the
+    headers of the flavour are for.
+    """
     system = host.distribution + host.release.replace(".", "")
     if host.distribution == "debian":
         driver = ["nvidia-kernel-open-dkms", "nvidia-driver-cuda", "nvidia-persistenced"]
@@ -155,39 +193,64 @@ def _vendor(host: Host, branch: str) -> Packages:
         driver = [f"nvidia-dkms-{branch}-open", f"nvidia-compute-utils-{branch}", f"nvidia-utils-{branch}"]
     else:
         driver = ["nvidia-dkms-open", "nvidia-compute-utils", "nvidia-utils"]
+    running = [] if host.headers_present else [f"linux-headers-{host.kernel}"]
+    following = [f"linux-headers-{kernel_flavour(host)}"] if flavours(host) else []
+    outdated = _is_outdated(running, following, offers)
     return Packages(
         source="vendor",
         repository=f"{system}/{VENDOR_ARCHITECTURES[host.architecture]}",
         key=VENDOR_KEYS.get((host.distribution, host.release), VENDOR_KEY_OF_2022),
+        oldest_branch=VENDOR_OLDEST_BRANCHES.get((host.distribution, host.release), 0),
         pinning=[f"nvidia-driver-pinning-{branch}"],
-        headers=[] if host.headers_present else [f"linux-headers-{host.kernel}"],
+        kernel_upgrade=list(flavours(host)) if outdated else [],
+        headers=following if outdated else [*running, *following],
         driver=driver,
     )
 
 
-def _ubuntu_signed(host: Host, branch: str) -> Packages:
+def _ubuntu_signed(host: Host, branch: str, offers: Offered) -> Packages:
     """Ubuntu's own packages: modules for the running kernel and for those that follow it, signed by Canonical."""
     modules = f"linux-modules-nvidia-{branch}-server-open"
+    running, following = [f"{modules}-{host.kernel}"], [f"{modules}-{kernel_flavour(host)}"]
+    outdated = _is_outdated(running, following, offers)
     return Packages(
         source="distribution",
+        kernel_upgrade=list(flavours(host)) if outdated else [],
         driver=[
-            f"{modules}-{host.kernel}",
-            f"{modules}-{kernel_flavour(host)}",
+            *([] if outdated else running),
+            *following,
             f"nvidia-headless-no-dkms-{branch}-server-open",
             f"nvidia-utils-{branch}-server",
         ],
     )
 
 
-def kernel_flavour(host: Host) -> str:
-    """The flavour that a host's kernel follows, such as generic-hwe-24.04.
+def _is_outdated(running: Sequence[str], following: Sequence[str], offers: Offered) -> bool:
+    """Whether apt has what the flavour's newest kernel needs, and nothing for the one that runs.
 
-    linux-image-virtual brings the generic kernel without its extra modules; there are no NVIDIA modules of that name.
+    Archives drop the packages of a kernel some time after the next one came; a server that was installed from an older
+    medium still runs it. Nothing is known where apt has neither, as before its first update.
     """
+    has = offers([*running, *following])
+    return bool(following) and has.issuperset(following) and not has.issuperset(running)
+
+
+def flavours(host: Host) -> dict[str, str]:
+    """The flavours of the running kernel by the packages that bring them, such as linux-image-generic.
+
+    linux-image-virtual brings the generic kernel without its extra modules; nothing else goes by that name.
+    """
+    names = {name: name.removeprefix("linux-image-").replace("virtual", "generic") for name in host.kernel_packages}
+    if host.distribution == "debian":  # 6.12.43+deb13-cloud-amd64 is of linux-image-cloud-amd64
+        kept = [flavour for flavour in names.values() if host.kernel.endswith(f"-{flavour}")]
+        return {name: flavour for name, flavour in names.items() if flavour == max(kept, key=len, default=None)}
     running = host.kernel.rsplit("-", 1)[-1]
-    flavours = [name.removeprefix("linux-image-").replace("virtual", "generic") for name in host.kernel_packages]
-    matching = [name for name in flavours if name.split("-")[0] == running]
-    return max(matching, key=len, default=running)
+    return {name: flavour for name, flavour in names.items() if flavour.split("-")[0] == running}
+
+
+def kernel_flavour(host: Host) -> str:
+    """The flavour that a host's kernel follows, such as generic-hwe-24.04."""
+    return max(flavours(host).values(), key=len, default=host.kernel.rsplit("-", 1)[-1])
 
 
 def reboot_reasons(host: Host) -> list[str]:
@@ -197,6 +260,8 @@ def reboot_reasons(host: Host) -> list[str]:
         reasons.append("the module nouveau is loaded and holds the GPUs")
     if host.loaded_version and host.installed_version and host.loaded_version != host.installed_version:
         reasons.append(f"the kernel runs module {host.loaded_version}, while {host.installed_version} is installed")
+    if not (host.loaded_version or host.installed_version) and host.module_of_another_kernel:
+        reasons.append(f"the running kernel {host.kernel} has no NVIDIA module, another one that is installed has it")
     return reasons
 
 

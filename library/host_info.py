@@ -30,7 +30,7 @@ host:
   type: dict
   sample: {system: debian 12, architecture: x86_64, init: systemd, cgroup: cgroup2, name: n1, user_id: 0,
     memory_mib: 24050, disk_free_mib: 70123, default_route: true, time: 1795257600.5, time_service: chrony,
-    container: false, package_lists: true}
+    container: false, package_lists: true, firewall: null}
 """
 
 from pathlib import Path

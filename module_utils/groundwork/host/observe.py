@@ -29,6 +29,7 @@ class Host:
     time_service  the unit that keeps the time, or None
     container     whether the host is a container, whose clock is the machine's outside
     package_lists whether apt has lists; an image may come without, and with a date that looks fresh
+    firewall      ufw, firewalld or nftables, where one of them is on; None where none is
     """
 
     system: str
@@ -44,6 +45,7 @@ class Host:
     time_service: str | None
     container: bool
     package_lists: bool
+    firewall: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The JSON shape."""
@@ -66,6 +68,7 @@ def observe(disk: Path) -> Host:
         time_service=time_service(_units()),
         container=Path("/run/systemd/container").exists(),
         package_lists=any(Path("/var/lib/apt/lists").glob("*_Packages*")),
+        firewall=firewall(Path("/")),
     )
 
 
@@ -100,6 +103,16 @@ def time_service(units: Iterable[str]) -> str | None:
     """The first known service among the names of installed units."""
     installed = set(units)
     return next((name for name in TIME_SERVICES if f"{name}.service" in installed), None)
+
+
+def firewall(root: Path) -> str | None:
+    """The firewall that is on, by its settings or its unit; rules that others load are not looked for."""
+    ufw = root / "etc/ufw/ufw.conf"
+    if ufw.exists() and "ENABLED=yes" in ufw.read_text().split():
+        return "ufw"
+    if (root / "sys/fs/cgroup/system.slice/firewalld.service").is_dir():
+        return "firewalld"
+    return "nftables" if (root / "etc/systemd/system/sysinit.target.wants/nftables.service").is_symlink() else None
 
 
 def _units() -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansible.module_utils.groundwork.check import Check, judge, warning
+from ansible.module_utils.groundwork.check import Check, judge, ok, warning
 from ansible.module_utils.groundwork.host.observe import Host
 
 SYSTEMS = ("debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04")
@@ -44,6 +44,7 @@ def check(host: Host, wanted: Wanted) -> list[Check]:
         _memory(host, wanted),
         _disk(host, wanted),
         _route(host),
+        _firewall(host, wanted),
         _clock(host, wanted),
         _name_is_valid(host),
         _name_is_unique(host, wanted),
@@ -132,6 +133,20 @@ def _route(host: Host) -> Check:
         "an IPv4 default route" if host.default_route else "no IPv4 default route",
         "an IPv4 default route",
         "Add one, even to a gateway that leads nowhere: kubelet and MicroK8s take the node's address from it.",
+    )
+
+
+def _firewall(host: Host, wanted: Wanted) -> Check:
+    """MicroK8s tells ufw of its pods' interfaces (run-kubelite-with-args), and nobody of what nodes ask one another."""
+    name, aim = "host_base.firewall_lets_nodes_through", "no firewall, or one that lets nodes and pods through"
+    if host.firewall is None or wanted.installed:
+        return ok(name, host.firewall or "none is on", aim)
+    return warning(
+        name,
+        f"{host.firewall} is on",
+        aim,
+        "Let the nodes reach one another at TCP 10250, 16443, 19001 and 25000 and at UDP 4789 (VXLAN), and let pods' "
+        "traffic be forwarded: with ufw `ufw allow from ADDRESS` for each node, and `ufw default allow routed`.",
     )
 
 

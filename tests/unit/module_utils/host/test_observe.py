@@ -73,3 +73,26 @@ def test_this_host(tmp_path: Path) -> None:
     assert host.memory_mib > 0
     assert host.disk_free_mib > 0
     assert set(host.to_dict()) == set(observe.Host.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("ufw", "unit", "firewall"),
+    [
+        ("# comment\nENABLED=yes\nLOGLEVEL=low\n", "", "ufw"),
+        ("ENABLED=no\n", "", None),
+        ("ENABLED=no\n", "firewalld", "firewalld"),
+        (None, "nftables", "nftables"),
+        (None, "", None),
+    ],
+)
+def test_firewall(tmp_path: Path, ufw: str | None, unit: str, firewall: str | None) -> None:
+    if ufw is not None:
+        (tmp_path / "etc/ufw").mkdir(parents=True)
+        (tmp_path / "etc/ufw/ufw.conf").write_text(ufw)
+    if unit == "firewalld":
+        (tmp_path / "sys/fs/cgroup/system.slice/firewalld.service").mkdir(parents=True)
+    if unit == "nftables":
+        (tmp_path / "etc/systemd/system/sysinit.target.wants").mkdir(parents=True)
+        link = tmp_path / "etc/systemd/system/sysinit.target.wants/nftables.service"
+        link.symlink_to("/lib/systemd/system/nftables.service")
+    assert observe.firewall(tmp_path) == firewall

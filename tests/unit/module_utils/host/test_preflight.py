@@ -82,6 +82,11 @@ def test_a_node_that_works_may_have_filled_its_disk() -> None:
     assert judged(replace(GOOD, disk_free_mib=10_000), replace(WANTED, installed=True)) == {"disk_is_enough": "warning"}
 
 
+@pytest.mark.parametrize(("installed", "found"), [(False, {"firewall_lets_nodes_through": "warning"}), (True, {})])
+def test_a_firewall_is_told_of_before_there_is_a_node(installed: bool, found: dict[str, str]) -> None:
+    assert judged(replace(GOOD, firewall="ufw"), replace(WANTED, installed=installed)) == found
+
+
 def test_every_fault_says_what_to_do() -> None:
     worst = replace(
         GOOD,
@@ -94,5 +99,6 @@ def test_every_fault_says_what_to_do() -> None:
         disk_free_mib=0,
         default_route=False,
         time=0.0,
+        firewall="ufw",
     )
     assert all(found.remedy for found in check(worst, WANTED) if found.status != "ok")

@@ -40,7 +40,7 @@ checks:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.groundwork.command import run
-from ansible.module_utils.groundwork.microk8s import preflight
+from ansible.module_utils.groundwork.microk8s import preflight, status
 from ansible.module_utils.groundwork.microk8s.observe import observe
 from ansible.module_utils.groundwork.microk8s.paths import Paths
 from ansible.module_utils.groundwork.module import finish
@@ -58,7 +58,7 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         paths = Paths()
-        found = observe(run, paths, ["status"], module.params["timeout_seconds"])
+        found = observe(run, paths, ["status"] if status.readable() else [], module.params["timeout_seconds"])
         checks = preflight.check(found, preflight.observe(paths.root), module.params["channel"])
         return {"checks": [check.to_dict() for check in checks]}
 

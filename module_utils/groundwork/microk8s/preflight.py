@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible.module_utils.groundwork.check import Check, judge
+from ansible.module_utils.groundwork.check import Check, judge, skipped
 from ansible.module_utils.groundwork.microk8s.observe import MicroK8s
 
 PORTS = (1338, 10248, 10249, 10250, 10255, 10256, 10257, 10259, 16443, 19001, 25000)
@@ -54,7 +54,7 @@ def check(found: MicroK8s, around: Surroundings, channel: str) -> list[Check]:
         _others(around),
         _kubelet_directory(around),
         _ports(() if found.installed else around.ports_taken),
-        _gpu_addon(found.addons_enabled),
+        _gpu_addon(found),
     ]
 
 
@@ -110,11 +110,14 @@ def _ports(taken: Iterable[int]) -> Check:
     )
 
 
-def _gpu_addon(enabled: Iterable[str]) -> Check:
+def _gpu_addon(found: MicroK8s) -> Check:
     """Two owners of one device plugin undo each other's work; the addon ignores what Helm says (core-addons#286)."""
-    ours = [name for name in enabled if name in GPU_ADDONS]
+    name = "microk8s_node.no_gpu_addon"
+    if found.installed and found.status is None:
+        return skipped(name, "this Python has no PyYAML to read the addons with; what they run is looked for by itself")
+    ours = [name for name in found.addons_enabled if name in GPU_ADDONS]
     return judge(
-        "microk8s_node.no_gpu_addon",
+        name,
         not ours,
         f"enabled: {', '.join(ours)}" if ours else "no GPU addon is enabled",
         "no GPU addon is enabled",

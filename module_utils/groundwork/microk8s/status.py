@@ -51,6 +51,11 @@ class Status:
     addons: tuple[Addon, ...] = ()
 
 
+def readable() -> bool:
+    """Whether this Python can read the document; a bare Debian's cannot before the virtual environment is there."""
+    return yaml is not None
+
+
 def observe(run: Run, timeout_seconds: float) -> Status:
     """Ask MicroK8s. An unreachable datastore alone takes the command a minute.
 

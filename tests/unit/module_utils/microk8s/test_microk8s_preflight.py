@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ansible.module_utils.groundwork.microk8s import preflight
 from ansible.module_utils.groundwork.microk8s.observe import MicroK8s
 from ansible.module_utils.groundwork.microk8s.preflight import Surroundings
 from ansible.module_utils.groundwork.microk8s.snap import Snap
+from ansible.module_utils.groundwork.microk8s.status import Status
 
 # /proc/net/tcp of Linux 6.1: sshd listens on 22, somebody on 10250; one connection of 16443 is not a listener.
 TCP = """\
@@ -25,7 +27,7 @@ TCP6 = """\
 
 def installed(channel: str | None = "1.36/stable", *addons: str) -> MicroK8s:
     snap = Snap("v1.36.1", "9001", channel, held=True, disabled=False, notes=("classic", "held"))
-    return MicroK8s(installed=True, snap=snap, addons_enabled=addons)
+    return MicroK8s(installed=True, snap=snap, status=Status(running=True), addons_enabled=addons)
 
 
 def failures(found: MicroK8s, around: Surroundings) -> list[str]:
@@ -72,3 +74,9 @@ def test_microk8s_own_link_is_fine(tmp_path: Path) -> None:
 )
 def test_verdicts(found: MicroK8s, around: Surroundings, names: list[str]) -> None:
     assert failures(found, around) == names
+
+
+def test_addons_that_cannot_be_read_yet_stop_nobody() -> None:
+    found = replace(installed(), status=None)
+    last = preflight.check(found, Surroundings(), "1.36/stable")[-1]
+    assert (last.name, last.status) == ("microk8s_node.no_gpu_addon", "skipped")

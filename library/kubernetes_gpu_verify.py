@@ -33,9 +33,9 @@ options:
     description: What else the proof is about; a change of it asks for a new one.
     type: raw
   image:
-    description: The verify image.
+    description: An image with C(python3); what it runs comes from this module.
     type: str
-    default: docker.io/groundwork/verify:1
+    default: docker.io/library/python:3.11-slim-bookworm
   resource:
     description: The extended resource.
     type: str
@@ -99,7 +99,7 @@ def main() -> None:
         argument_spec={
             "nodes": {"type": "dict", "required": True},
             **proofs.OPTIONS,
-            "image": {"type": "str", "default": "docker.io/groundwork/verify:1"},
+            "image": {"type": "str", "default": "docker.io/library/python:3.11-slim-bookworm"},
             "resource": {"type": "str", "default": "nvidia.com/gpu"},
             "runtime_class": {"type": "str", "default": ""},
             "namespace": {"type": "str", "default": "groundwork-verify"},

@@ -17,9 +17,9 @@ options:
     elements: str
     required: true
   image:
-    description: The verify image.
+    description: An image with C(python3); what it runs comes from this module.
     type: str
-    default: docker.io/groundwork/verify:1
+    default: docker.io/library/python:3.11-slim-bookworm
   proofs:
     description:
       - When to run pods, C(always), where what is proved C(changed) since the last proof that held, or C(never).
@@ -85,7 +85,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "list", "elements": "str", "required": True},
-            "image": {"type": "str", "default": "docker.io/groundwork/verify:1"},
+            "image": {"type": "str", "default": "docker.io/library/python:3.11-slim-bookworm"},
             **proofs.OPTIONS,
             "namespace": {"type": "str", "default": "groundwork-verify-network"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},

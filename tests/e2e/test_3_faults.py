@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,8 +19,8 @@ POD = {
         "containers": [
             {
                 "name": "main",
-                "image": "docker.io/groundwork/verify:1",
-                "args": ["sleep"],
+                "image": "docker.io/library/python:3.11-slim-bookworm",
+                "command": ["python3", "-c", "import signal; signal.pause()"],
                 "resources": {"limits": {"nvidia.com/gpu": "1"}},
             }
         ],
@@ -35,9 +36,8 @@ def make_pod(site: Site, name: str) -> None:
 
 
 def gpus_of(site: Site, name: str) -> list[str]:
-    """The UUIDs that NVML shows inside a running pod."""
-    line = site.kubectl("exec", name, "--", "python3", "/opt/verify/verify.py", "gpus").strip().splitlines()[-1]
-    return [gpu["uuid"] for gpu in json.loads(line)["gpus"]]
+    """The UUIDs that NVML shows inside a running pod, by the nvidia-smi that CDI brings along."""
+    return re.findall(r"UUID: (GPU-[0-9a-f-]+)", site.kubectl("exec", name, "--", "nvidia-smi", "-L"))
 
 
 @pytest.fixture

@@ -19,8 +19,10 @@ except ImportError:
 Object = dict[str, Any]
 NOT_FOUND = 404
 REQUEST_SECONDS = 30
-PROGRAM = ("python3", "/opt/verify/verify.py")
-"""The program of the verify image (images/verify)."""
+FOLDER = "/opt/groundwork"
+"""Where pods of a proof have their programs."""
+PROGRAM = ("python3", f"{FOLDER}/program.py")
+"""What they run (pod_program.py)."""
 
 
 class KubernetesError(GroundworkError):
@@ -44,7 +46,7 @@ class Cluster(Protocol):
         """Ask for the object's end; one that is not there is fine."""
 
     def ask(self, namespace: str, pod: str, words: Sequence[str], seconds: float) -> Object:
-        """What the verify image's program answers in a running pod; {"error": …} where it does not."""
+        """What the program answers in a running pod of a proof; {"error": …} where it does not."""
 
 
 class Client:
@@ -53,7 +55,7 @@ class Client:
     def __init__(self, kubeconfig: str, program: Sequence[str]) -> None:
         """Read the kubeconfig.
 
-        program  the command line of the verify image's program, its words apart
+        program  the command line of the pods' program, its words apart
 
         Raises GroundworkError when the client's package or the file is missing.
         """

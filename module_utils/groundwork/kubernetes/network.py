@@ -23,7 +23,7 @@ PROVED = tuple(
 NEIGHBOURS = 3
 """How many other nodes each node tries: all pairs of fifty nodes would be 2450 requests."""
 FETCH_SECONDS = 15.0
-"""The verify image's program gives up after 5; the rest is the way through the API server."""
+"""The pods' program gives up after 5; the rest is the way through the API server."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _not_running(pods: Sequence[PodState]) -> GroundworkError:
     waiting = "; ".join(f"{pod.name}: {pod.problem or pod.phase}" for pod in pods if not pod.ready)
     return GroundworkError(
         f"Pods for the proof of the network do not run: {waiting}",
-        "See that the verify image can be pulled on every node, and that the nodes have room.",
+        "See that the image (site_proof_image) can be pulled on every node, and that the nodes have room.",
     )
 
 

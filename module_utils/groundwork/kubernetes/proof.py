@@ -7,17 +7,30 @@ and give way to everybody: their PriorityClass is the lowest there is and never 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import inspect
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.kubernetes.cluster import NOT_FOUND, Cluster, KubernetesError, Object
+from ansible.module_utils.groundwork.kubernetes import pod_program
+from ansible.module_utils.groundwork.kubernetes.cluster import (
+    FOLDER,
+    NOT_FOUND,
+    PROGRAM,
+    Cluster,
+    KubernetesError,
+    Object,
+)
 from ansible.module_utils.groundwork.waiting import Waiter
 
 LABELS = {"app.kubernetes.io/managed-by": "groundwork", "app.kubernetes.io/part-of": "groundwork-verify"}
+PROGRAMS = "programs"
+"""The ConfigMap with what pods run, and the volume that it is in them."""
 PRIORITY_CLASS = "groundwork-verify"
 PRIORITY_CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 LOWEST_PRIORITY = -(2**31)
@@ -46,7 +59,7 @@ class PodState:
 
 
 def pod(name: str, node: str, image: str, words: Sequence[str], limits: Mapping[str, str] | None = None) -> Object:
-    """A pod of the verify image on one node, chosen by affinity: `nodeName` would pass by the scheduler."""
+    """A pod that runs our program on one node, chosen by affinity: `nodeName` would pass by the scheduler."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -66,8 +79,19 @@ def pod(name: str, node: str, image: str, words: Sequence[str], limits: Mapping[
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(image, words, limits or {})],
+            "volumes": [{"name": PROGRAMS, "configMap": {"name": PROGRAMS}}],
         },
     }
+
+
+def programs() -> dict[str, str]:
+    """What pods run, by file name: our program, and NVIDIA's binding where this interpreter has it.
+
+    Out of the modules as they are here, so that no image of ours has to be built and published.
+    """
+    binding = importlib.util.find_spec("pynvml")
+    files = {"pynvml.py": Path(binding.origin).read_text(encoding="utf-8")} if binding and binding.origin else {}
+    return files | {"program.py": inspect.getsource(pod_program)}
 
 
 def state(found: Object) -> PodState:
@@ -115,6 +139,8 @@ def _make(cluster: Cluster, name: str, waiter: Waiter) -> None:
     if not _exists(cluster, f"{PRIORITY_CLASSES}/{PRIORITY_CLASS}"):
         cluster.create(PRIORITY_CLASSES, _priority_class())
     cluster.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    path = f"/api/v1/namespaces/{name}/configmaps"
+    cluster.create(path, {"kind": "ConfigMap", "metadata": {"name": PROGRAMS}, "data": programs()})
     waiter.need(  # pods are refused before a controller has made it
         lambda: _exists(cluster, f"/api/v1/namespaces/{name}/serviceaccounts/default"),
         bool,
@@ -199,7 +225,9 @@ def _container(image: str, words: Sequence[str], limits: Mapping[str, str]) -> O
         "name": "verify",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": list(words),
+        "command": [*PROGRAM, *words],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": PROGRAMS, "mountPath": FOLDER, "readOnly": True}],
         "resources": {
             "requests": {"cpu": "10m", "memory": "64Mi", **limits},
             "limits": {"memory": "256Mi", **limits},
@@ -231,5 +259,5 @@ def _problem(status: Object) -> str | None:
         for kind in ("waiting", "terminated"):
             found = container.get("state", {}).get(kind, {})
             if found.get("message") or found.get("reason"):
-                return ": ".join(filter(None, (found.get("reason"), found.get("message"))))
+                return ": ".join(filter(None, (found.get("reason"), found.get("message", "").strip())))
     return None

@@ -20,7 +20,7 @@ TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
 
 
 def wanted(nodes: dict[str, list[str]] | None = None, **options: Any) -> Wanted:
-    return Wanted(nodes or TWO, "docker.io/groundwork/verify:1", **options)
+    return Wanted(nodes or TWO, "docker.io/library/python:3.11", **options)
 
 
 def compare(cluster: FakeCluster, proving: Wanted | None = None) -> Check:

@@ -67,7 +67,7 @@ class Network(FakeCluster):
 
 
 def verify(cluster: Network) -> dict[str, Check]:
-    wanted = Wanted(sorted(cluster.gpus), "docker.io/groundwork/verify:1")
+    wanted = Wanted(sorted(cluster.gpus), "docker.io/library/python:3.11")
     found = network.prove(cluster, wanted, waiter())
     assert [check.name for check in found] == NAMES
     assert cluster.objects == {}
@@ -134,7 +134,7 @@ def test_pods_that_do_not_run_end_it_with_their_reasons() -> None:
     cluster.ready = False
     with pytest.raises(GroundworkError, match="server-n2: Pending") as raised:
         network.prove(cluster, Wanted(["n1", "n2"], "image"), waiter())
-    assert "image can be pulled" in raised.value.remedy
+    assert "can be pulled" in raised.value.remedy
     assert cluster.objects == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 from typing import Any
 
@@ -140,7 +141,8 @@ def test_pods_meet_the_restricted_standard() -> None:
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(spec)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert [set(volume) - {"name"} for volume in spec["volumes"]] == [{"configMap"}]
     assert "privileged" not in container["securityContext"]
 
 
@@ -157,7 +159,8 @@ def test_the_scheduler_places_them() -> None:
     assert made["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == {
         "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]
     }
-    assert made["spec"]["containers"][0]["args"] == ["gpus"]
+    assert made["spec"]["containers"][0]["command"] == ["python3", "/opt/groundwork/program.py", "gpus"]
+    assert made["spec"]["containers"][0]["volumeMounts"][0]["name"] == made["spec"]["volumes"][0]["name"]
     assert made["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
@@ -220,3 +223,26 @@ def test_where_a_pod_stands(status: dict[str, Any], wanted: PodState) -> None:
 )
 def test_when_waiting_is_over(state: PodState, settled: bool) -> None:
     assert state.settled is settled
+
+
+def test_pods_get_our_program_and_nvidias_binding_out_of_a_config_map() -> None:
+    cluster = FakeCluster({})
+    with proof.namespace(cluster, "proof", waiter()):
+        (found,) = cluster.made("ConfigMap")
+    assert set(found["data"]) == {"program.py", "pynvml.py"}
+    assert "def nvmlInit" in found["data"]["pynvml.py"]
+    assert sum(map(len, found["data"].values())) < 1 << 20, "an object of Kubernetes has at most 1 MiB"
+    assert (
+        found["metadata"]["name"] == proof.pod("a", "n1", "image", ["gpus"])["spec"]["volumes"][0]["configMap"]["name"]
+    )
+
+
+def test_the_program_stands_alone() -> None:
+    """In a pod there is nothing of ours beside it."""
+    assert "ansible" not in proof.programs()["program.py"]
+
+
+def test_without_nvidias_binding_pods_get_the_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pynvml" else find(name))
+    assert set(proof.programs()) == {"program.py"}

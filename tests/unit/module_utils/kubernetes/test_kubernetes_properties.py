@@ -38,7 +38,7 @@ def clusters(draw: st.DrawFn) -> FakeCluster:
 
 
 def prove(cluster: FakeCluster, listed: dict[str, list[str]] | None = None) -> list[Check]:
-    wanted = Wanted(listed if listed is not None else cluster.gpus, "docker.io/groundwork/verify:1")
+    wanted = Wanted(listed if listed is not None else cluster.gpus, "docker.io/library/python:3.11")
     return [*gpus.compare(cluster, wanted), *gpus.prove(cluster, wanted, waiter())]
 
 

@@ -1,10 +1,12 @@
 """Answers, from inside a pod, the questions by which a site is proved. One JSON object on a line is the answer.
 
-    verify.py gpus            the GPUs and MIG devices that NVML shows here
-    verify.py serve PORT      an HTTP server that tells its host name and node, until SIGTERM
-    verify.py fetch URL       what URL answers
-    verify.py resolve NAME    the addresses of NAME
-    verify.py sleep           nothing, until SIGTERM
+    program.py gpus            the GPUs and MIG devices that NVML shows here
+    program.py serve PORT      an HTTP server that tells its host name and node, until SIGTERM
+    program.py fetch URL       what URL answers
+    program.py resolve NAME    the addresses of NAME
+    program.py sleep           nothing, until SIGTERM
+
+Pods have it out of a ConfigMap (proof.py), beside pynvml.py, so that any image with Python serves.
 
 The exit status is 0 when there is an answer, 1 when there is none (then the object has the key "error"), 2 for wrong
 usage. Python's standard library is enough; only `gpus` needs pynvml (PyPI: nvidia-ml-py).

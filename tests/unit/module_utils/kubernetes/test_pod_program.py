@@ -1,35 +1,22 @@
-"""The program of the image that proves a site answers in JSON, and its status tells whether there was an answer."""
+"""The program of the pods that prove a site answers in JSON, and its status tells whether there was an answer."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils.groundwork.kubernetes import pod_program as verify
 
-from lab import paths
 from lab.run import wait_for
 
-PROGRAM = paths.PROJECT / "images/verify/verify.py"
-
-
-def load() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("verify_image", PROGRAM)
-    assert specification
-    assert specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-verify = load()
+PROGRAM = Path(verify.__file__)
 
 
 class NVMLError(Exception):

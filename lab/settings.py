@@ -29,8 +29,8 @@ def save(file: Path) -> None:
 
 
 def put_back(file: Path) -> None:
-    """Set them as they were when `file` was written; one that is so already is not touched."""
-    for name, value in json.loads(file.read_text()).items():
+    """Set them as they were when `file` was written, if it was; one that is so already is not touched."""
+    for name, value in json.loads(file.read_text() if file.exists() else "{}").items():
         if _read(name) != value:
             (KERNEL / name).write_text(value)
 

@@ -6,6 +6,7 @@ Functions and codes: https://docs.nvidia.com/deploy/nvml-api/ ; Python names: nv
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ REMEDIES = {
     "the board, its power and its riser checked.",
     "ResetRequired": "Stop what uses the GPU and run `nvidia-smi --gpu-reset -i INDEX`, or reboot.",
     "NoPermission": "Run as root.",
+    "InUse": "End what uses it: drain the node, and stop programs that watch GPUs (nv-hostengine, DCGM); "
+    "`fuser -v /dev/nvidia*` lists who holds them. Then run again.",
+    "InsufficientResources": "Something else took the place: see `nvidia-smi mig -lgi`, and run again.",
     "InsufficientPower": "Connect the GPU's external power.",
     "Unknown": "See dmesg for NVRM and Xid lines. In a container this is the sign of a device cgroup that lost the "
     "GPU's devices: recreate the container.",
@@ -71,6 +75,32 @@ class Nvml:
                 return None
             raise _refusal(function, error) from None
         return answer.decode() if isinstance(answer, bytes) else answer  # older bindings answer bytes
+
+    def change(self, function: str, *arguments: object) -> Any:
+        """The answer of nvml<function>, which changes a GPU: what is not supported is a refusal as well.
+
+        Raises NvmlError for every refusal.
+        """
+        try:
+            return getattr(self._library, f"nvml{function}")(*arguments)
+        except self._library.NVMLError as error:
+            raise _refusal(function, error) from None
+
+    def array(self, function: str, structure: str, capacity: int, *arguments: object) -> list[Any]:
+        """What nvml<function> puts into an array of `capacity` structures; nothing where it is not supported.
+
+        structure  its name in the bindings, c_nvmlGpuInstance_t
+
+        Raises NvmlError for every other refusal.
+        """
+        found = (getattr(self._library, structure) * capacity)()
+        count = ctypes.c_uint(capacity)
+        answer = self.ask(function, *arguments, found, ctypes.byref(count))
+        return [] if answer is None else list(found[: count.value])
+
+    def structure(self, name: str, **fields: object) -> Any:
+        """A structure of the bindings, such as c_nvmlGpuInstancePlacement_t, to hand to a function."""
+        return ctypes.pointer(getattr(self._library, name)(**fields))
 
     def constant(self, name: str) -> Any:
         """NVML_<name> or nvml<name> of the bindings; None where they are too old to know it."""

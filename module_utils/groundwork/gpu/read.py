@@ -77,7 +77,7 @@ def gpu(nvml: Nvml, index: int, proc: Path = Path("/proc")) -> Gpu:
         "power": lambda: _power(nvml, handle),
         "clocks": lambda: _clocks(nvml, handle),
         "utilization": lambda: _utilization(nvml, handle),
-        "processes": lambda: tuple(_processes(nvml, handle, proc)),
+        "processes": lambda: tuple(processes(nvml, handle, proc)),
         "persistence_mode": lambda: _truth(nvml.ask("DeviceGetPersistenceMode", handle)),
         "compute_mode": lambda: COMPUTE_MODES.get(nvml.ask("DeviceGetComputeMode", handle)),
     }
@@ -136,11 +136,11 @@ def _mig(nvml: Nvml, handle: object) -> Mig:
     if modes is None:
         return Mig()
     current, pending = (_mode(mode) for mode in modes)
-    return Mig(current, pending, tuple(_mig_devices(nvml, handle)) if current == "enabled" else ())
+    return Mig(current, pending, tuple(mig_devices(nvml, handle)) if current == "enabled" else ())
 
 
-def _mig_devices(nvml: Nvml, handle: object) -> Iterator[MigDevice]:
-    """NVML lists as many places as there could be; empty ones answer NotFound."""
+def mig_devices(nvml: Nvml, handle: object) -> Iterator[MigDevice]:
+    """The MIG devices of a GPU. NVML lists as many places as there could be; empty ones answer NotFound."""
     for index in range(nvml.ask("DeviceGetMaxMigDeviceCount", handle) or 0):
         with _nothing_there():
             yield _mig_device(nvml, nvml.ask("DeviceGetMigDeviceHandleByIndex", handle, index), index)
@@ -217,7 +217,8 @@ def _utilization(nvml: Nvml, handle: object) -> Utilization:
     return Utilization(rates.gpu, rates.memory) if rates else Utilization()
 
 
-def _processes(nvml: Nvml, handle: object, proc: Path) -> Iterator[Process]:
+def processes(nvml: Nvml, handle: object, proc: Path = Path("/proc")) -> Iterator[Process]:
+    """The processes that hold a GPU, those on its MIG devices too."""
     for kind in ("Compute", "Graphics"):
         for found in nvml.ask(f"DeviceGet{kind}RunningProcesses", handle) or ():
             yield Process(

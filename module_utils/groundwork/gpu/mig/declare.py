@@ -1,0 +1,74 @@
+"""A host's layout, as declared: observe, plan, apply, and what there is to tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.gpu.mig.apply import apply
+from ansible.module_utils.groundwork.gpu.mig.config import select
+from ansible.module_utils.groundwork.gpu.mig.model import Card, Plan, text, to_dict
+from ansible.module_utils.groundwork.gpu.mig.observe import Host, observe
+from ansible.module_utils.groundwork.gpu.mig.plan import forecast, plan_all
+
+
+def declare(
+    config: Mapping[str, Any],
+    selected: str,
+    allow_disruption: bool,
+    timeout_seconds: float,
+    change: bool,
+    library: Any = None,
+) -> dict[str, Any]:
+    """Make a host's GPUs what the layout says, or without `change` tell what would be done.
+
+    library  stands in for pynvml in tests
+
+    Returns what module nvidia_mig returns.
+
+    Raises GroundworkError where the layout cannot be, or a step fails.
+    """
+    layout = select(config, selected)
+    host = observe(timeout_seconds, library)
+    if not host.nvml.available:
+        return _not_yet(host, selected, change)
+    plans = plan_all(host.cards, layout, allow_disruption)
+    if not change:
+        return _told(plans, tuple(forecast(plan.card, plan.actions) for plan in plans), [])
+    waits = [(plan, reason) for plan in plans if (reason := apply(plan, timeout_seconds, library))]
+    cards = observe(timeout_seconds, library).cards if any(plan.actions for plan in plans) else host.cards
+    return _told(plans, cards, [{"gpu": plan.card.uuid, "reason": reason} for plan, reason in waits])
+
+
+def _told(plans: Sequence[Plan], after: tuple[Card, ...], reset_required: list[dict[str, str]]) -> dict[str, Any]:
+    """A change is what is different now, not what was tried: a mode that still waits for its reset is none."""
+    before = tuple(plan.card for plan in plans)
+    told = [to_dict(card) for card in after]
+    return {
+        "changed": [card.layout for card in before] != [card.layout for card in after],
+        "actions": [f"{plan.card}: {action}" for plan in plans for action in plan.actions],
+        "before": [to_dict(card) for card in before],
+        "after": told,
+        "instances": [{"gpu": card["uuid"], **instance} for card in told for instance in card["instances"]],
+        "reset_required": reset_required,
+        "nvml": {"available": True, "reason": None, "remedy": None},
+        "diff": {"before": text(before), "after": text(after)},
+    }
+
+
+def _not_yet(host: Host, selected: str, change: bool) -> dict[str, Any]:
+    """In check mode on a fresh host the driver is still to come."""
+    nvml = {"available": False, "reason": host.nvml.reason, "remedy": host.nvml.remedy}
+    if change:
+        raise GroundworkError(str(host.nvml.reason), str(host.nvml.remedy))
+    return {
+        "changed": True,
+        "actions": [f"apply layout {selected}, once the driver answers"],
+        "before": [],
+        "after": [],
+        "instances": [],
+        "reset_required": [],
+        "nvml": nvml,
+        "diff": {"before": "", "after": f"layout {selected}, if it fits\n"},
+    }

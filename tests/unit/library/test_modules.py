@@ -158,6 +158,34 @@ def test_in_check_mode_no_token_is_made(load: Load, monkeypatch: pytest.MonkeyPa
     assert (found["changed"], found["url"], commands.asked) == (True, None, [])
 
 
+@pytest.mark.parametrize(("check", "change"), [(False, True), (True, False)])
+def test_a_mig_layout_is_declared_and_in_check_mode_told(
+    load: Load, monkeypatch: pytest.MonkeyPatch, check: bool, change: bool
+) -> None:
+    module = load("nvidia_mig")
+    asked: dict[str, Any] = {}
+
+    def declare(**given: Any) -> dict[str, Any]:
+        asked.update(given)
+        return {"changed": True}
+
+    monkeypatch.setattr(module.code.declare, "declare", declare)
+    assert module.run(check=check, selected="all-1g.10gb")["changed"] is True
+    assert asked == {
+        "selected": "all-1g.10gb",
+        "config": {},
+        "allow_disruption": False,
+        "timeout_seconds": 60.0,
+        "change": change,
+    }
+
+
+def test_a_mig_layout_that_is_nowhere_fails_with_the_remedy(load: Load) -> None:
+    found = load("nvidia_mig").run(selected="small")
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert "all-balanced" in found["remedy"]
+
+
 class Node:
     """A node on disk, and a module that works on it."""
 

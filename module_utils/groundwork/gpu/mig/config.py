@@ -99,8 +99,8 @@ def _rule(entry: Any) -> Rule:
     if not isinstance(entry, Mapping) or not {"devices", "mig-enabled"} <= set(entry) <= FIELDS:
         raise ValueError(f"an entry has devices and mig-enabled, may have device-filter and mig-devices: {entry}")
     enabled, counts = entry["mig-enabled"], entry.get("mig-devices") or {}
-    if not isinstance(enabled, bool) or (counts and not enabled):
-        raise ValueError("mig-enabled is true or false, and mig-devices need it true")
+    if not isinstance(enabled, bool) or not isinstance(counts, Mapping) or (counts and not enabled):
+        raise ValueError("mig-enabled is true or false, and mig-devices counts by profile, which need it true")
     wanted = tuple((str(profile), _count(profile, count)) for profile, count in counts.items() if count)
     filters = entry.get("device-filter") or []
     device_ids = frozenset(int(text, 16) for text in ([filters] if isinstance(filters, str) else filters))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pynvml
 import pytest
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -84,3 +86,27 @@ def test_without_bindings_the_error_says_how_to_get_them(monkeypatch: pytest.Mon
     with pytest.raises(GroundworkError, match="no pynvml") as refused, nvml.session():
         pytest.fail("there is no session")
     assert "nvidia-ml-py" in refused.value.remedy
+
+
+def test_what_changes_a_gpu_must_be_supported() -> None:
+    opened = Nvml(library(DeviceSetMigMode=refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)))
+    with pytest.raises(NvmlError) as refused:
+        opened.change("DeviceSetMigMode", "handle", 1)
+    assert refused.value.code == "NotSupported"
+    assert Nvml(library(DeviceSetMigMode=0)).change("DeviceSetMigMode", "handle", 1) == 0
+
+
+def test_an_array_holds_as_many_as_nvml_counts() -> None:
+    def placements(_handle: str, _profile: int, found: Any, count: Any) -> int:
+        assert count._obj.value == 4
+        for number in range(3):
+            found[number].start = number
+        count._obj.value = 3
+        return 0
+
+    given = library(DeviceGetGpuInstancePossiblePlacements=placements)
+    given.c_nvmlGpuInstancePlacement_t = pynvml.c_nvmlGpuInstancePlacement_t
+    ask = ("DeviceGetGpuInstancePossiblePlacements", "c_nvmlGpuInstancePlacement_t", 4, "handle", 19)
+    assert [place.start for place in Nvml(given).array(*ask)] == [0, 1, 2]
+    given.nvmlDeviceGetGpuInstancePossiblePlacements = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    assert Nvml(given).array(*ask) == []

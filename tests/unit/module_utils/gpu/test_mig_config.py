@@ -1,0 +1,145 @@
+"""Layouts by name, in nvidia-mig-parted's format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.gpu.mig.config import select
+from ansible.module_utils.groundwork.gpu.mig.model import Card, Layout
+from ansible.module_utils.groundwork.gpu.model import Failure
+
+from tests.unit.module_utils.gpu.mig_cards import A30, card
+
+# Entries of every form that nvidia-mig-parted's own examples have.
+FILE = """
+version: v1
+mig-configs:
+  whole: [{devices: all, mig-enabled: false}]
+  empty: [{devices: all, mig-enabled: true, mig-devices: {}}]
+  by-model:
+    - device-filter: ["0x233010DE", "0x20B210DE"]
+      devices: all
+      mig-enabled: true
+      mig-devices: {"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1}
+    - device-filter: "0x20b710de"
+      devices: all
+      mig-enabled: true
+      mig-devices: {"1g.6gb": 2, "2g.12gb": 1}
+  by-number:
+    - {devices: [0, 1], mig-enabled: false}
+    - {devices: [2], mig-enabled: true, mig-devices: {"1g.10gb+me": 1, "7g.80gb": 0}}
+  twice:
+    - {devices: all, mig-enabled: true, mig-devices: {"7g.80gb": 1}}
+    - {devices: [1], mig-enabled: false}
+  all-1g.10gb: [{devices: all, mig-enabled: true, mig-devices: {"1g.10gb": 3}}]
+"""
+
+
+def choose(name: str, found: Card) -> Layout | None:
+    return select(yaml.safe_load(FILE), name).layout(found)
+
+
+BALANCED = Layout(True, (("1g.10gb", 2), ("2g.20gb", 1), ("3g.40gb", 1)))
+A30_CARD = card(profiles=A30, device_id="0x20B710DE")
+SILENT = Card(1, error=Failure("GpuIsLost", "GPU is lost", "Reboot."))
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "wanted"),
+    [
+        ("whole", card(), Layout(False)),
+        ("empty", card(), Layout(True)),
+        ("by-model", card(), BALANCED),
+        ("by-model", A30_CARD, Layout(True, (("1g.6gb", 2), ("2g.12gb", 1)))),
+        ("by-model", card(device_id="0x290110DE"), None),
+        ("by-number", card(index=1), Layout(False)),
+        ("by-number", card(index=2), Layout(True, (("1g.10gb+me", 1),))),
+        ("by-number", card(index=3), None),
+        ("all-1g.10gb", card(), Layout(True, (("1g.10gb", 3),))),
+        # What cannot be partitioned is passed by, unless it is meant by its number.
+        ("empty", card(None), None),
+        ("whole", card(None), None),
+        ("by-number", card(None, index=0), None),
+        ("by-number", card(None, index=2), Layout(True, (("1g.10gb+me", 1),))),
+        # One that does not answer may be of any model.
+        ("empty", SILENT, Layout(True)),
+        ("by-number", SILENT, Layout(False)),
+        # Names that need no file.
+        ("all-disabled", card(), Layout(False)),
+        ("all-disabled", card(None), None),
+        ("all-enabled", card(), Layout(True)),
+        ("all-enabled", card(None), None),
+        ("all-balanced", card(), BALANCED),
+        ("all-balanced", A30_CARD, Layout(True, (("1g.6gb", 2), ("2g.12gb", 1)))),
+        ("all-balanced", SILENT, Layout(True)),
+        ("all-1g.10gb.me", card(), Layout(True, (("1g.10gb+me", 1),))),
+        ("all-1g.20gb", card(), Layout(True, (("1g.20gb", 4),))),
+        ("all-2g.12gb", A30_CARD, Layout(True, (("2g.12gb", 2),))),
+    ],
+)
+def test_what_a_gpu_shall_be(name: str, found: Card, wanted: Layout | None) -> None:
+    assert choose(name, found) == wanted
+
+
+def test_two_entries_that_claim_one_gpu_are_refused() -> None:
+    assert choose("twice", card(index=0)) == Layout(True, (("7g.80gb", 1),))
+    with pytest.raises(GroundworkError, match="2 entries of layout twice claim it"):
+        choose("twice", card(index=1))
+
+
+def test_a_name_without_a_file_means_profiles_that_the_gpu_has() -> None:
+    with pytest.raises(GroundworkError, match=r"all-1g\.18gb does not fit, its profiles are 1g\.10gb, 1g\.10gb\+me"):
+        choose("all-1g.18gb", card())
+
+
+@pytest.mark.parametrize("name", ["", "all", "small", "all-1g", "all-10gb", "1g.10gb", "all-1g.10gb+me"])
+def test_an_unknown_name_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(GroundworkError, match="There is no MIG layout") as refused:
+        select(yaml.safe_load(FILE), name)
+    assert "all-PROFILE such as all-1g.10gb, whole, empty, by-model" in refused.value.remedy
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    """A configuration of one entry, with faults."""
+    made = {"devices": "all", "mig-enabled": True, **{key.replace("_", "-"): value for key, value in fields.items()}}
+    return {"version": "v1", "mig-configs": {"mine": [{key: value for key, value in made.items() if value is not ...}]}}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"mig-configs": {}}, "are not `version: v1`"),
+        ({"version": "v2", "mig-configs": {}}, "are not `version: v1`"),
+        ({"version": "v1", "mig-configs": []}, "are not `version: v1`"),
+        ({"version": "v1", "mig-configs": {}, "mig-config": {}}, "are not `version: v1`"),
+        ({"version": "v1", "mig-configs": {"mine": {}}}, "MIG layout mine has no list of entries"),
+        ({"version": "v1", "mig-configs": {"mine": []}}, "MIG layout mine has no list of entries"),
+        ({"version": "v1", "mig-configs": {"mine": ["all"]}}, "MIG layout mine: an entry has devices and mig-enabled"),
+        (entry(devices=...), "an entry has devices and mig-enabled"),
+        (entry(mig_enabled=...), "an entry has devices and mig-enabled"),
+        (entry(mig_device={}), "an entry has devices and mig-enabled"),
+        (entry(devices="0"), "devices is all, or a list of the numbers of GPUs, and not 0"),
+        (entry(devices=0), "devices is all, or a list of the numbers of GPUs, and not 0"),
+        (entry(devices=["0"]), "devices is all, or a list"),
+        (entry(mig_enabled="yes"), "mig-enabled is true or false"),
+        (entry(mig_enabled=False, mig_devices={"1g.10gb": 1}), "which need it true"),
+        (entry(mig_devices={"1g.10gb": "7"}), "1g.10gb needs a number of instances, and not 7"),
+        (entry(mig_devices={"1g.10gb": -1}), "1g.10gb needs a number of instances, and not -1"),
+        (entry(mig_devices={"1g.10gb": True}), "1g.10gb needs a number of instances, and not True"),
+        (entry(mig_devices={"1c.2g.20gb": 2}), "1c.2g.20gb is a part of a GPU instance"),
+        (entry(mig_devices=["1g.10gb"]), "mig-devices counts by profile"),
+        (entry(device_filter="H100"), "MIG layout mine: .*H100"),
+        (entry(device_filter=[1]), "MIG layout mine: "),
+    ],
+)
+def test_a_malformed_configuration_is_refused_whatever_is_selected(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(GroundworkError, match=message) as refused:
+        select(config, "all-disabled")
+    assert "gpu_mig_config" in refused.value.remedy
+
+
+def test_no_configuration_is_none() -> None:
+    assert select({}, "all-disabled").layout(card()) == Layout(False)

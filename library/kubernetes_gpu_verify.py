@@ -7,16 +7,16 @@ DOCUMENTATION = """
 module: kubernetes_gpu_verify
 short_description: Prove that Kubernetes gives pods the GPUs that NVML sees
 description:
-  - Compares each node's allocatable GPUs with what NVML sees on its host.
-  - Runs a pod for every free GPU, all at once. Each must see exactly one, all different, together NVML's list.
-  - One pod more must wait, and the scheduler must say why.
+  - Compares each node's allocatable GPUs and MIG devices with what NVML sees on its host, by resource.
+  - Runs a pod for every free one, all at once. Each must see exactly one, all different, together NVML's list.
+  - Of each resource one pod more must wait, and the scheduler must say why.
   - GPUs in use are reported as in use and never waited for.
   - The pods have the lowest priority and give way to everybody.
   - The pods' namespace goes at the end, also after a failure or an interruption; leftovers go first.
   - Returns checks and does not fail because of them. Never counts as a change.
 options:
   nodes:
-    description: The UUIDs of GPUs that NVML sees, by the node's name.
+    description: The UUIDs that NVML sees, by the node's name and the resource, C(resources) of M(nvidia_gpu_info).
     type: dict
     required: true
   proofs:
@@ -36,10 +36,6 @@ options:
     description: An image with C(python3); what it runs comes from this module.
     type: str
     default: docker.io/library/python:3.11-slim-bookworm
-  resource:
-    description: The extended resource.
-    type: str
-    default: nvidia.com/gpu
   runtime_class:
     description: The RuntimeClass of the pods; none is needed where the device plugin hands out CDI devices.
     type: str
@@ -65,7 +61,9 @@ EXAMPLES = """
 - name: Prove the GPUs
   kubernetes_gpu_verify:
     nodes:
-      n2: [GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1]
+      n2:
+        nvidia.com/gpu: [GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1]
+        nvidia.com/mig-3g.40gb: [MIG-41b3a1f2-5d0e-5f3c-8d6b-3e1f0a9c7b52]
   register: __gpu_device_plugin_proof
   vars:
     ansible_python_interpreter: "{{ site_venv }}/bin/python"
@@ -100,7 +98,6 @@ def main() -> None:
             "nodes": {"type": "dict", "required": True},
             **proofs.OPTIONS,
             "image": {"type": "str", "default": "docker.io/library/python:3.11-slim-bookworm"},
-            "resource": {"type": "str", "default": "nvidia.com/gpu"},
             "runtime_class": {"type": "str", "default": ""},
             "namespace": {"type": "str", "default": "groundwork-verify"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
@@ -109,7 +106,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    names = ("nodes", "image", "resource", "runtime_class", "namespace")
+    names = ("nodes", "image", "runtime_class", "namespace")
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)

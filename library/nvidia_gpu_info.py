@@ -85,6 +85,11 @@ gpus:
       persistence_mode: true
       compute_mode: default
       error: null
+resources:
+  description: UUIDs of what programs can use, by the resource under which the device plugin offers it (strategy mixed).
+  returned: always
+  type: dict
+  sample: {nvidia.com/gpu: [GPU-1f0e8bd5-…], nvidia.com/mig-1g.10gb: [MIG-41b3…]}
 pci_devices:
   description: NVIDIA's GPUs and NVSwitches in the kernel's PCI tree, driver or not.
   returned: always

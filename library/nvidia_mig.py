@@ -98,6 +98,11 @@ instances:
   returned: success
   type: list
   elements: dict
+device_uuids:
+  description: UUIDs of all MIG devices that there are now, those of split instances too.
+  returned: success
+  type: list
+  elements: str
 reset_required:
   description: GPUs whose mode changes only by a reset or a reboot, with the reason; their instances are not made yet.
   returned: success

@@ -35,7 +35,24 @@ class Host:
 
     def to_dict(self) -> dict[str, Any]:
         """The return shape of module nvidia_gpu_info."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "resources": resources(self.gpus)}
+
+
+def resources(gpus: Iterable[Gpu]) -> dict[str, list[str]]:
+    """The UUIDs of what programs can use, by the name under which NVIDIA's device plugin offers it, strategy "mixed".
+
+    A GPU in MIG mode is none by itself. https://github.com/NVIDIA/k8s-device-plugin, internal/rm: "+" becomes "."
+    """
+    found: dict[str, list[str]] = {"nvidia.com/gpu": []}
+    for gpu in gpus:
+        if gpu.error or not gpu.uuid:
+            continue
+        if gpu.mig and gpu.mig.mode_current == "enabled":
+            for device in gpu.mig.devices:
+                found.setdefault(f"nvidia.com/mig-{(device.profile or '').replace('+', '.')}", []).append(device.uuid)
+        else:
+            found["nvidia.com/gpu"].append(gpu.uuid)
+    return found
 
 
 def observe(timeout_seconds: float, library: Any = None) -> Host:

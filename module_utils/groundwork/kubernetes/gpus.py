@@ -1,4 +1,7 @@
-"""GPUs as Kubernetes sees them, proved: what is allocatable equals what NVML sees, and pods get it, each its own."""
+"""GPUs as Kubernetes sees them, proved: what is allocatable equals what NVML sees, and pods get it, each its own.
+
+A whole GPU is one device, and so is each MIG device; devices of a kind are one resource of their node.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from ansible.module_utils.groundwork.kubernetes.proof import PodState
 from ansible.module_utils.groundwork.waiting import Waiter
 
 ANSWER_SECONDS = 30.0
+WHOLE = "nvidia.com/gpu"
+MIG = "nvidia.com/mig-"
+"""How the names of MIG devices' resources begin."""
 PROVED = tuple(
     f"kubernetes_gpu.{name}" for name in ("all_gpus_could_be_proved", "pods_see_their_gpu", "one_more_waits")
 )
@@ -26,23 +32,40 @@ LOOK_AGAIN = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to prove: the UUIDs that NVML tells, by node, and how."""
+    """What to prove: the UUIDs that NVML tells, by node and resource, and how."""
 
-    nodes: Mapping[str, Sequence[str]]
+    nodes: Mapping[str, Mapping[str, Sequence[str]]]
     image: str
-    resource: str = "nvidia.com/gpu"
     namespace: str = "groundwork-verify"
     runtime_class: str = ""
+
+    def listed(self, node: Node) -> Sequence[str]:
+        """The UUIDs that NVML tells of a node's resource; none of one that the node only offers."""
+        return self.nodes[node.name].get(node.resource, ())
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node's GPUs. `users` are the pods, namespace/name, that hold some, with how many each."""
+    """A node's GPUs, or its MIG devices of one kind; a node with several resources is several of these.
+
+    users  the pods, namespace/name, that hold some, with how many each
+    """
 
     name: str
     capacity: int
     allocatable: int
     users: Mapping[str, int]
+    resource: str = WHOLE
+
+    def __str__(self) -> str:
+        """For people; most nodes have whole GPUs alone."""
+        return self.name if self.resource == WHOLE else f"{self.name} {self.resource}"
+
+    @property
+    def suffix(self) -> str:
+        """For the names of pods: a label of DNS."""
+        kind = self.resource.removeprefix("nvidia.com/").replace(".", "-")
+        return self.name if self.resource == WHOLE else f"{kind}-{self.name}"
 
     @property
     def used(self) -> int:
@@ -62,6 +85,12 @@ class Sight:
     pod: PodState
     uuids: tuple[str, ...] = ()
     problem: str | None = None
+    resource: str = WHOLE
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its node and resource."""
+        return self.pod.node, self.resource
 
 
 def compare(cluster: Cluster, wanted: Wanted) -> list[Check]:
@@ -79,21 +108,25 @@ def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
     """
     with proof.namespace(cluster, wanted.namespace, waiter):
         nodes = observe(cluster, wanted)
-        names = [(node.name, f"gpu-{node.name}-{number}") for node in nodes for number in range(node.free)]
-        for node, name in names:
+        places = {f"gpu-{node.suffix}-{number}": node for node in nodes for number in range(node.free)}
+        for name, node in places.items():
             _create(cluster, wanted, node, name)
-        pods = _wait(cluster, wanted, waiter, len(names))
-        sights = [_look(cluster, wanted, pod) for pod in pods]
+        pods = _wait(cluster, wanted, waiter, places)
+        sights = [_look(cluster, wanted, pod, places[pod.name].resource) for pod in pods]
         seen = pods_see_their_gpu(sights, observe(cluster, wanted), wanted)
         return [gpus_in_use(nodes), seen, _one_more(cluster, wanted, waiter, nodes)]
 
 
 def observe(cluster: Cluster, wanted: Wanted) -> list[Node]:
-    """The GPUs of the wanted nodes, and who holds them, without pods of our own."""
+    """The GPUs of the wanted nodes by resource, and who holds them, without pods of our own."""
     pods = cluster.get("/api/v1/pods", fieldSelector=FINISHED)["items"]
     others = [pod for pod in pods if pod["metadata"]["namespace"] != wanted.namespace]
     found = {node["metadata"]["name"]: node for node in cluster.get("/api/v1/nodes")["items"]}
-    return [_node(name, found.get(name, {}), others, wanted.resource) for name in sorted(wanted.nodes)]
+    return [
+        _node(name, found.get(name, {}), others, resource)
+        for name in sorted(wanted.nodes)
+        for resource in _resources(wanted.nodes[name], found.get(name, {}))
+    ]
 
 
 def requested(pod: Object, resource: str) -> int:
@@ -113,15 +146,16 @@ def requested(pod: Object, resource: str) -> int:
 def allocatable_equals_nvml(nodes: Iterable[Node], wanted: Wanted) -> Check:
     """Per node, as many allocatable as NVML sees. Capacity is no measure: it counts unhealthy GPUs too."""
     found: list[str] = []
+    nothing: list[str] = []
     faults: list[str] = []
     for node in nodes:
-        seen = len(wanted.nodes[node.name])
-        text = f"{node.name}: {node.allocatable} allocatable of {node.capacity}, NVML sees {seen}"
-        (found if node.allocatable == seen else faults).append(text)
+        seen = len(wanted.listed(node))
+        text = f"{node}: {node.allocatable} allocatable of {node.capacity}, NVML sees {seen}"
+        (faults if node.allocatable != seen else found if seen else nothing).append(text)
     return judge(
         "kubernetes_gpu.allocatable_equals_nvml",
         not faults,
-        "; ".join(faults or found),
+        "; ".join(faults or found or nothing),
         "as many as NVML sees, on every node",
         LOOK_AGAIN,
     )
@@ -129,43 +163,44 @@ def allocatable_equals_nvml(nodes: Iterable[Node], wanted: Wanted) -> Check:
 
 def gpus_in_use(nodes: Iterable[Node]) -> Check:
     """GPUs that others hold are named, never waited for."""
-    busy = [f"{node.name}: {count} by {pod}" for node in nodes for pod, count in sorted(node.users.items())]
+    busy = [f"{node}: {count} by {pod}" for node in nodes for pod, count in sorted(node.users.items())]
     name = "kubernetes_gpu.all_gpus_could_be_proved"
     return skipped(name, f"in use, so not proved: {', '.join(busy)}") if busy else ok(name, "no GPU is in use")
 
 
-def _create(cluster: Cluster, wanted: Wanted, node: str, name: str) -> None:
-    body = proof.pod(name, node, wanted.image, ["sleep"], {wanted.resource: "1"})
+def _create(cluster: Cluster, wanted: Wanted, node: Node, name: str) -> None:
+    body = proof.pod(name, node.name, wanted.image, ["sleep"], {node.resource: "1"})
     if wanted.runtime_class:
         body["spec"]["runtimeClassName"] = wanted.runtime_class
     cluster.create(f"/api/v1/namespaces/{wanted.namespace}/pods", body)
 
 
-def _wait(cluster: Cluster, wanted: Wanted, waiter: Waiter, count: int) -> list[PodState]:
+def _wait(cluster: Cluster, wanted: Wanted, waiter: Waiter, places: Mapping[str, Node]) -> list[PodState]:
     """Until all pods run, or cannot: a GPU that somebody took meanwhile is not waited for."""
 
     def done(pods: list[PodState]) -> bool:
         waiting = [pod for pod in pods if not pod.settled]
-        if len(pods) < count or not all(pod.unschedulable for pod in waiting):
+        if len(pods) < len(places) or not all(pod.unschedulable for pod in waiting):
             return False
-        return not waiting or not _has_room(cluster, wanted, pods, {pod.node for pod in waiting})
+        return not waiting or not _has_room(cluster, wanted, pods, places)
 
     return waiter.until(lambda: proof.states(cluster, wanted.namespace), done)[0]
 
 
-def _has_room(cluster: Cluster, wanted: Wanted, pods: Iterable[PodState], names: set[str]) -> bool:
-    """Whether the scheduler has yet to find a free GPU on one of the nodes."""
-    ours = Counter(pod.node for pod in pods if pod.ready)
-    return any(node.free > ours[node.name] for node in observe(cluster, wanted) if node.name in names)
+def _has_room(cluster: Cluster, wanted: Wanted, pods: Iterable[PodState], places: Mapping[str, Node]) -> bool:
+    """Whether the scheduler has yet to find a free GPU for one of the pods that wait."""
+    waiting = {str(places[pod.name]) for pod in pods if not pod.settled}
+    ours = Counter(str(places[pod.name]) for pod in pods if pod.ready)
+    return any(node.free > ours[str(node)] for node in observe(cluster, wanted) if str(node) in waiting)
 
 
-def _look(cluster: Cluster, wanted: Wanted, pod: PodState) -> Sight:
+def _look(cluster: Cluster, wanted: Wanted, pod: PodState, resource: str) -> Sight:
     if not pod.ready:
-        return Sight(pod, problem=pod.problem or f"{pod.phase} after the time given")
+        return Sight(pod, problem=pod.problem or f"{pod.phase} after the time given", resource=resource)
     answer = cluster.ask(wanted.namespace, pod.name, ["gpus"], ANSWER_SECONDS)
     if "gpus" not in answer:
-        return Sight(pod, problem=str(answer.get("error", answer)))
-    return Sight(pod, tuple(gpu["uuid"] for gpu in answer["gpus"]))
+        return Sight(pod, problem=str(answer.get("error", answer)), resource=resource)
+    return Sight(pod, tuple(gpu["uuid"] for gpu in answer["gpus"]), resource=resource)
 
 
 def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: Wanted) -> Check:
@@ -173,13 +208,14 @@ def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: W
 
     nodes  as they are after the pods ran: what others took meanwhile is not missing
     """
-    by_node = {node.name: node for node in nodes}
-    faults = [fault for name in by_node for fault in _faults(by_node[name], sights, wanted.nodes[name])]
-    found = Counter(sight.pod.node for sight in sights if sight.uuids)
+    known = list(nodes)
+    faults = [fault for node in known for fault in _faults(node, sights, wanted.listed(node))]
+    seen = Counter(sight.place for sight in sights if sight.uuids)
+    found = [(str(node), count) for node in known if (count := seen[node.name, node.resource])]
     return judge(
         "kubernetes_gpu.pods_see_their_gpu",
         not faults,
-        "; ".join(faults) or ", ".join(f"{node}: {count} pods, {count} GPUs" for node, count in sorted(found.items())),
+        "; ".join(faults) or ", ".join(f"{node}: {count} pods, {count} GPUs" for node, count in found),
         "a pod for each free GPU, each seeing one of its own, together those that NVML lists",
         "A pod that does not run says why; one that sees none, or others' GPUs, has no CDI: see the device plugin's "
         "deviceListStrategy and `microk8s ctr` versions; role container_toolkit sets up the runtime.",
@@ -187,8 +223,8 @@ def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: W
 
 
 def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[str]:
-    """What is wrong on one node; empty where all is well."""
-    ours = [sight for sight in sights if sight.pod.node == node.name]
+    """What is wrong with one resource of a node; empty where all is well."""
+    ours = [sight for sight in sights if sight.place == (node.name, node.resource)]
     ran = [sight for sight in ours if sight.problem is None]
     full = len(ran) + node.used >= node.allocatable  # then a pod that found no place is nobody's fault
     seen = Counter(uuid for sight in ran for uuid in sight.uuids)
@@ -199,19 +235,18 @@ def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[
         if sight.problem and not (full and sight.pod.unschedulable)
     ]
     faults += [f"{sight.pod.name} sees {len(sight.uuids)} GPUs" for sight in ran if len(sight.uuids) != 1]
-    faults += [f"{uuid} is seen by {count} pods of {node.name}" for uuid, count in sorted(seen.items()) if count > 1]
-    faults += [f"{uuid}, seen on {node.name}, is none of NVML's list" for uuid in sorted(set(seen) - set(listed))]
+    faults += [f"{uuid} is seen by {count} pods of {node}" for uuid, count in sorted(seen.items()) if count > 1]
+    faults += [f"{uuid}, seen on {node}, is none of NVML's list" for uuid in sorted(set(seen) - set(listed))]
     if len(missing) > node.used and not faults:
-        faults.append(f"{node.name}: no pod got {', '.join(missing)}")
+        faults.append(f"{node}: no pod got {', '.join(missing)}")
     return faults
 
 
 def _one_more(cluster: Cluster, wanted: Wanted, waiter: Waiter, nodes: Iterable[Node]) -> Check:
     """One pod more than there are GPUs stays Pending, and the scheduler says why."""
-    names = {f"one-more-{node.name}" for node in nodes if node.allocatable}
-    for node in nodes:
-        if node.allocatable:
-            _create(cluster, wanted, node.name, f"one-more-{node.name}")
+    names = {f"one-more-{node.suffix}": node for node in nodes if node.allocatable}
+    for name, node in names.items():
+        _create(cluster, wanted, node, name)
 
     def judged(pods: list[PodState]) -> bool:
         return len(pods) == len(names) and all(pod.unschedulable or pod.settled for pod in pods)
@@ -241,6 +276,12 @@ def one_more_waits(pods: Sequence[PodState], in_time: bool) -> Check:
     )
 
 
+def _resources(listed: Iterable[str], found: Object) -> list[str]:
+    """A node's resources: those that NVML tells of, and MIG devices that are offered although it tells of none."""
+    offered = found.get("status", {}).get("allocatable", {})
+    return sorted({*listed, *(name for name in offered if name.startswith(MIG))})
+
+
 def _node(name: str, found: Object, pods: Iterable[Object], resource: str) -> Node:
     status = found.get("status", {})
     here = [pod for pod in pods if pod["spec"].get("nodeName") == name]
@@ -250,6 +291,7 @@ def _node(name: str, found: Object, pods: Iterable[Object], resource: str) -> No
         capacity=int(status.get("capacity", {}).get(resource, 0)),
         allocatable=int(status.get("allocatable", {}).get(resource, 0)),
         users={pod: count for pod, count in holders.items() if count},
+        resource=resource,
     )
 
 

@@ -238,7 +238,10 @@ def test_leaving_what_one_is_not_in_changes_nothing(lone: Node) -> None:
     assert (found["changed"], found["diff"]["before"]) == (False, "in no cluster\n")
 
 
-PROOFS: dict[str, object] = {"kubernetes_gpu_verify": {"n2": ["GPU-a"]}, "kubernetes_network_verify": ["n2"]}
+PROOFS: dict[str, object] = {
+    "kubernetes_gpu_verify": {"n2": {"nvidia.com/gpu": ["GPU-a"]}},
+    "kubernetes_network_verify": ["n2"],
+}
 
 
 @pytest.mark.parametrize("name", PROOFS)
@@ -291,7 +294,7 @@ def test_a_cluster_that_cannot_be_reached_fails_with_the_remedy(
         raise GroundworkError("No cluster", "Run on the admin host.")
 
     monkeypatch.setattr(module.code, "Client", client)
-    nodes: object = {"n2": []} if name == "kubernetes_gpu_verify" else ["n2"]
+    nodes: object = {"n2": {}} if name == "kubernetes_gpu_verify" else ["n2"]
     found = module.run(nodes=nodes)
     assert (found["failed"], found["remedy"], found["msg"]) == (
         True, "Run on the admin host.", "No cluster. Run on the admin host.",

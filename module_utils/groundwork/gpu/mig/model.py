@@ -69,6 +69,7 @@ class Card:
     device_id     as in a device-filter, 0x233010DE: PCI device, then vendor
     mode_current  enabled or disabled; None where the GPU cannot be partitioned
     mode_pending  what becomes current at the next reset
+    devices       UUIDs of the MIG devices that programs see; more than instances where one is split
     processes     all that hold the GPU or an instance of it
     error         why the GPU does not answer; then only its index is known
     """
@@ -81,6 +82,7 @@ class Card:
     mode_pending: str | None = None
     profiles: tuple[Profile, ...] = ()
     instances: tuple[Instance, ...] = ()
+    devices: tuple[str, ...] = ()
     processes: tuple[Process, ...] = ()
     error: Failure | None = None
 

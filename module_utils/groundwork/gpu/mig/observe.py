@@ -22,7 +22,7 @@ from ansible.module_utils.groundwork.gpu.mig.model import (
     Placement,
     Profile,
 )
-from ansible.module_utils.groundwork.gpu.model import Failure
+from ansible.module_utils.groundwork.gpu.model import Failure, MigDevice
 from ansible.module_utils.groundwork.gpu.nvml import Nvml, NvmlError
 from ansible.module_utils.groundwork.gpu.observe import NvmlState
 
@@ -65,6 +65,7 @@ def card(opened: Nvml, index: int) -> Card:
     modes = opened.ask("DeviceGetMigMode", handle)
     current, pending = (MODES[mode] for mode in modes) if modes else (None, None)
     profiles = tuple(_profiles(opened, handle)) if modes else ()
+    devices = tuple(read.mig_devices(opened, handle)) if current == MIG_ENABLED else ()
     return Card(
         index=index,
         uuid=opened.ask("DeviceGetUUID", handle),
@@ -73,7 +74,8 @@ def card(opened: Nvml, index: int) -> Card:
         mode_current=current,
         mode_pending=pending,
         profiles=profiles,
-        instances=tuple(_instances(opened, handle, profiles)) if current == MIG_ENABLED else (),
+        instances=tuple(_instances(opened, handle, profiles, devices)) if current == MIG_ENABLED else (),
+        devices=tuple(device.uuid for device in devices),
         processes=tuple(read.processes(opened, handle)),
     )
 
@@ -131,8 +133,10 @@ def _profiles(opened: Nvml, handle: object) -> Iterator[Profile]:
         yield Profile(info.id, name.removeprefix("MIG "), info.sliceCount, info.instanceCount, placements)
 
 
-def _instances(opened: Nvml, handle: object, profiles: Iterable[Profile]) -> Iterator[Instance]:
-    uuids = {(one.gpu_instance_id, one.compute_instance_id): one.uuid for one in read.mig_devices(opened, handle)}
+def _instances(
+    opened: Nvml, handle: object, profiles: Iterable[Profile], devices: Iterable[MigDevice]
+) -> Iterator[Instance]:
+    uuids = {(device.gpu_instance_id, device.compute_instance_id): device.uuid for device in devices}
     for profile in profiles:
         arguments = ("c_nvmlGpuInstance_t", max(1, profile.max_count), handle, profile.id)
         for found in opened.array("DeviceGetGpuInstances", *arguments):

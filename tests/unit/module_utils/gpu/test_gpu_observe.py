@@ -10,8 +10,8 @@ from typing import Any
 import pynvml
 import pytest
 from ansible.module_utils.groundwork.gpu import kernel, pci
-from ansible.module_utils.groundwork.gpu.model import Gpu, Pci, PciDevice
-from ansible.module_utils.groundwork.gpu.observe import complete, observe
+from ansible.module_utils.groundwork.gpu.model import Failure, Gpu, Mig, MigDevice, Pci, PciDevice
+from ansible.module_utils.groundwork.gpu.observe import complete, observe, resources
 
 from tests.unit.module_utils.fakes import gpu_library, library, refuse
 
@@ -55,7 +55,7 @@ def test_a_host_is_one_picture() -> None:
 @pytest.mark.usefixtures("sysfs")
 def test_the_return_shape_is_json_with_stable_keys() -> None:
     found = json.loads(json.dumps(observe(5, gpu_library()).to_dict()))
-    assert set(found) == {"driver", "nvml", "gpus", "pci_devices"}
+    assert set(found) == {"driver", "nvml", "gpus", "pci_devices", "resources"}
     assert set(found["driver"]) >= {"version", "cuda_version", "nvml_version", "kernel_module_version"}
     assert set(found["nvml"]) == {"available", "reason", "remedy"}
     assert set(found["gpus"][0]) >= {
@@ -64,6 +64,28 @@ def test_the_return_shape_is_json_with_stable_keys() -> None:
     }  # fmt: skip
     assert set(found["gpus"][0]["memory"]) >= {"total_mib", "used_mib", "free_mib"}
     assert set(found["gpus"][0]["mig"]) >= {"mode_current", "mode_pending", "devices"}
+
+
+def test_resources_are_what_programs_can_use_by_the_device_plugins_names() -> None:
+    def device(uuid: str, profile: str) -> MigDevice:
+        return MigDevice(0, uuid, f"NVIDIA H100 MIG {profile}", profile, 7, 0, None)
+
+    cut = Mig(
+        "enabled", "enabled", (device("MIG-a", "1g.10gb"), device("MIG-b", "1g.10gb+me"), device("MIG-c", "1g.10gb"))
+    )
+    gpus = [
+        Gpu(0, "GPU-a", mig=Mig("disabled", "enabled")),
+        Gpu(1, "GPU-b", mig=cut),
+        Gpu(2, "GPU-c", mig=Mig("enabled", "enabled")),
+        Gpu(3, "GPU-d", mig=Mig()),
+        Gpu(4, "GPU-e", error=Failure("GpuIsLost", "lost", "Reboot.")),
+        Gpu(5, error=Failure("Timeout", "late", "Wait.")),
+    ]
+    assert resources(gpus) == {
+        "nvidia.com/gpu": ["GPU-a", "GPU-d"],
+        "nvidia.com/mig-1g.10gb": ["MIG-a", "MIG-c"],
+        "nvidia.com/mig-1g.10gb.me": ["MIG-b"],
+    }
 
 
 @pytest.mark.usefixtures("sysfs")

@@ -1,4 +1,4 @@
-"""A cluster in memory: an API server's paths, a scheduler that counts GPUs, nodes that run what fits."""
+"""A cluster in memory: an API server's paths, a scheduler that counts GPUs, whole or cut, nodes that run what fits."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ def refused(status: int) -> KubernetesError:
     return KubernetesError(f"refused with {status}", "See the message.", status)
 
 
-def user_pod(node: str, name: str = "train-0", count: int = 1, phase: str = "Running") -> Object:
+def user_pod(
+    node: str, name: str = "train-0", count: int = 1, phase: str = "Running", resource: str = RESOURCE
+) -> Object:
     """A pod of somebody's that holds GPUs."""
     return {
         "metadata": {"name": name, "namespace": "default"},
-        "spec": {"nodeName": node, "containers": [{"resources": {"limits": {RESOURCE: str(count)}}}]},
+        "spec": {"nodeName": node, "containers": [{"resources": {"limits": {resource: str(count)}}}]},
         "status": {"phase": phase},
     }
 
 
 class FakeCluster:
-    """GPUs by node, as UUIDs; `users` are pods of others, which hold the first GPUs of their nodes."""
+    """GPUs by node, as UUIDs; `users` are pods of others, which hold the first GPUs of their nodes.
+
+    mig  MIG devices by node and resource
+    """
 
     def __init__(self, gpus: dict[str, list[str]], users: Sequence[Object] = (), ready: bool = True) -> None:
         self.gpus = gpus
+        self.mig: dict[str, dict[str, list[str]]] = {}
         self.allocatable = {node: len(uuids) for node, uuids in gpus.items()}
         self.capacity = dict(self.allocatable)
         self.users = list(users)
@@ -95,10 +101,11 @@ class FakeCluster:
     def made(self, kind: str) -> list[Object]:
         return [found for found in self.objects.values() if found["kind"] == kind]
 
-    def free(self, node: str) -> list[str]:
-        taken = sum(int(pod["spec"]["containers"][0]["resources"]["limits"][RESOURCE]) for pod in self.users
+    def free(self, node: str, resource: str = RESOURCE) -> list[str]:
+        taken = sum(int(pod["spec"]["containers"][0]["resources"]["limits"].get(resource, 0)) for pod in self.users
                     if pod["spec"]["nodeName"] == node)  # fmt: skip
-        left = self.gpus[node][taken:]
+        devices = self.gpus[node] if resource == RESOURCE else self.mig[node][resource]
+        left = devices[taken:]
         return [uuid for uuid in left if uuid not in self.held.values()]
 
     def _node(self, name: str) -> Object:
@@ -106,13 +113,16 @@ class FakeCluster:
         if self.capacity[name]:
             status["capacity"][RESOURCE] = str(self.capacity[name])
             status["allocatable"][RESOURCE] = str(self.allocatable[name])
+        for resource, uuids in self.mig.get(name, {}).items():
+            status["capacity"][resource] = status["allocatable"][resource] = str(len(uuids))
         return {"metadata": {"name": name}, "status": status}
 
     def _schedule(self, pod: Object) -> None:
         terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         node = terms["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
-        if RESOURCE in pod["spec"]["containers"][0]["resources"]["limits"]:
-            if not self.free(node):
+        resources = [name for name in pod["spec"]["containers"][0]["resources"]["limits"] if "/" in name]
+        for resource in resources:
+            if not self.free(node, resource):
                 condition = {
                     "type": "PodScheduled",
                     "status": "False",
@@ -121,7 +131,7 @@ class FakeCluster:
                 }
                 pod["status"] = {"phase": "Pending", "conditions": [condition]}
                 return
-            self.held[pod["metadata"]["name"]] = self.free(node)[0]
+            self.held[pod["metadata"]["name"]] = self.free(node, resource)[0]
         pod["spec"]["nodeName"] = node
         state = "True" if self.ready else "False"
         pod["status"] = {

@@ -20,7 +20,8 @@ TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
 
 
 def wanted(nodes: dict[str, list[str]] | None = None, **options: Any) -> Wanted:
-    return Wanted(nodes or TWO, "docker.io/library/python:3.11", **options)
+    listed = {name: {RESOURCE: uuids} for name, uuids in (nodes or TWO).items()}
+    return Wanted(listed, "docker.io/library/python:3.11", **options)
 
 
 def compare(cluster: FakeCluster, proving: Wanted | None = None) -> Check:
@@ -249,6 +250,61 @@ def test_gpus_that_nobody_got_are_named() -> None:
         [Sight(pod, ("GPU-a",))], [Node("n2", 1, 1, {})], wanted({"n2": ["GPU-a", "GPU-b"]})
     )
     assert (found.status, found.observed) == ("failed", "n2: no pod got GPU-b")
+
+
+SMALL, LARGE = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb"
+CUT = {"n2": {RESOURCE: ["GPU-a"], SMALL: ["MIG-a", "MIG-b"], LARGE: ["MIG-c"]}, "n3": {RESOURCE: [], SMALL: ["MIG-d"]}}
+
+
+@pytest.fixture
+def partitioned() -> FakeCluster:
+    """One GPU of n2 whole, the others cut."""
+    cluster = FakeCluster({"n2": ["GPU-a"], "n3": []})
+    cluster.mig = {name: {key: list(CUT[name][key]) for key in CUT[name] if key != RESOURCE} for name in CUT}
+    return cluster
+
+
+def cut(nodes: dict[str, dict[str, list[str]]] = CUT) -> Wanted:
+    return Wanted(nodes, "docker.io/groundwork/verify:1")
+
+
+def test_mig_devices_are_proved_beside_whole_gpus_each_kind_by_itself(partitioned: FakeCluster) -> None:
+    found = verify(partitioned, cut())
+    assert {check.status for check in found.values()} == {"ok"}
+    assert found["allocatable_equals_nvml"].observed == (
+        f"n2: 1 allocatable of 1, NVML sees 1; n2 {SMALL}: 2 allocatable of 2, NVML sees 2; "
+        f"n2 {LARGE}: 1 allocatable of 1, NVML sees 1; n3 {SMALL}: 1 allocatable of 1, NVML sees 1"
+    )
+    assert found["pods_see_their_gpu"].observed == (
+        f"n2: 1 pods, 1 GPUs, n2 {SMALL}: 2 pods, 2 GPUs, n2 {LARGE}: 1 pods, 1 GPUs, n3 {SMALL}: 1 pods, 1 GPUs"
+    )
+    made = [line.rsplit("/", 1)[1] for line in partitioned.log if line.startswith("create") and "/pods/" in line]
+    assert made == [
+        "gpu-n2-0", "gpu-mig-1g-10gb-n2-0", "gpu-mig-1g-10gb-n2-1", "gpu-mig-3g-40gb-n2-0", "gpu-mig-1g-10gb-n3-0",
+        "one-more-n2", "one-more-mig-1g-10gb-n2", "one-more-mig-3g-40gb-n2", "one-more-mig-1g-10gb-n3",
+    ]  # fmt: skip
+
+
+def test_a_mig_device_in_use_is_named_with_its_kind(partitioned: FakeCluster) -> None:
+    partitioned.users.append(user_pod("n2", resource=LARGE))
+    found = verify(partitioned, cut())
+    assert found["all_gpus_could_be_proved"].observed == f"in use, so not proved: n2 {LARGE}: 1 by default/train-0"
+    assert found["pods_see_their_gpu"].status == "ok"
+
+
+def test_a_plugin_that_has_not_seen_the_new_layout_is_found_out(partitioned: FakeCluster) -> None:
+    """It still offers what is gone, and not what there is."""
+    found = compare(partitioned, cut({"n2": {RESOURCE: ["GPU-a"], LARGE: ["MIG-c", "MIG-e"]}, "n3": CUT["n3"]}))
+    assert (found.status, "restart" in found.remedy) == ("failed", True)
+    assert found.observed == (
+        f"n2 {SMALL}: 2 allocatable of 2, NVML sees 0; n2 {LARGE}: 1 allocatable of 1, NVML sees 2"
+    )
+
+
+def test_a_pod_with_a_device_of_another_kind_is_a_fault(partitioned: FakeCluster) -> None:
+    partitioned.answer = lambda pod, _words: {"gpus": [{"uuid": "MIG-a" if "3g" in pod else partitioned.held[pod]}]}
+    found = verify(partitioned, cut())["pods_see_their_gpu"]
+    assert (found.status, found.observed) == ("failed", f"MIG-a, seen on n2 {LARGE}, is none of NVML's list")
 
 
 def test_a_silent_scheduler_is_a_fault() -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.module_utils.fakes import waiter
-from tests.unit.module_utils.kubernetes.fake_cluster import FakeCluster, refused, user_pod
+from tests.unit.module_utils.kubernetes.fake_cluster import RESOURCE, FakeCluster, refused, user_pod
 from tests.unit.module_utils.kubernetes.test_kubernetes_network import Network
 
 sizes = st.dictionaries(st.sampled_from(["n1", "n2", "n3", "n4"]), st.integers(0, 4), min_size=1)
@@ -38,7 +38,8 @@ def clusters(draw: st.DrawFn) -> FakeCluster:
 
 
 def prove(cluster: FakeCluster, listed: dict[str, list[str]] | None = None) -> list[Check]:
-    wanted = Wanted(listed if listed is not None else cluster.gpus, "docker.io/library/python:3.11")
+    uuids = listed if listed is not None else cluster.gpus
+    wanted = Wanted({name: {RESOURCE: uuids[name]} for name in uuids}, "docker.io/library/python:3.11")
     return [*gpus.compare(cluster, wanted), *gpus.prove(cluster, wanted, waiter())]
 
 

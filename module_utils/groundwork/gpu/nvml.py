@@ -35,7 +35,7 @@ REMEDIES = {
     "the board, its power and its riser checked.",
     "ResetRequired": "Stop what uses the GPU and run `nvidia-smi --gpu-reset -i INDEX`, or reboot.",
     "NoPermission": "Run as root.",
-    "InUse": "End what uses it: drain the node, and stop programs that watch GPUs (nv-hostengine, DCGM); "
+    "InUse": "End what uses it: drain the node, and stop what watches GPUs (the device plugin, DCGM, nv-hostengine); "
     "`fuser -v /dev/nvidia*` lists who holds them. Then run again.",
     "InsufficientResources": "Something else took the place: see `nvidia-smi mig -lgi`, and run again.",
     "InsufficientPower": "Connect the GPU's external power.",

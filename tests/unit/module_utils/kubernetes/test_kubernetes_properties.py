@@ -22,11 +22,12 @@ from tests.unit.module_utils.kubernetes.fake_cluster import RESOURCE, FakeCluste
 from tests.unit.module_utils.kubernetes.test_kubernetes_network import Network
 
 sizes = st.dictionaries(st.sampled_from(["n1", "n2", "n3", "n4"]), st.integers(0, 4), min_size=1)
+sizes_of_mig = st.integers(0, 3)
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> FakeCluster:
-    """Nodes with up to four GPUs each, some of which pods of users hold."""
+    """Nodes with up to four GPUs each, and MIG devices, some of which pods of users hold."""
     numbers = itertools.count()
     nodes = {name: [f"GPU-{next(numbers)}" for _ in range(count)] for name, count in sorted(draw(sizes).items())}
     users = [
@@ -34,12 +35,21 @@ def clusters(draw: st.DrawFn) -> FakeCluster:
         for name, uuids in nodes.items()
         if (count := draw(st.integers(0, len(uuids))))
     ]
-    return FakeCluster(nodes, users)
+    cluster = FakeCluster(nodes, users)
+    for name in draw(st.sets(st.sampled_from(sorted(nodes)))):
+        counts = draw(
+            st.dictionaries(st.sampled_from(["nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb"]), sizes_of_mig)
+        )
+        cluster.mig[name] = {key: [f"MIG-{next(numbers)}" for _ in range(count)] for key, count in counts.items()}
+        for key, count in counts.items():
+            cluster.users.append(user_pod(name, f"small-{name}-{key[-4:]}", draw(st.integers(0, count)), resource=key))
+    return cluster
 
 
 def prove(cluster: FakeCluster, listed: dict[str, list[str]] | None = None) -> list[Check]:
     uuids = listed if listed is not None else cluster.gpus
-    wanted = Wanted({name: {RESOURCE: uuids[name]} for name in uuids}, "docker.io/library/python:3.11")
+    nodes = {name: {RESOURCE: uuids[name], **cluster.mig.get(name, {})} for name in uuids}
+    wanted = Wanted(nodes, "docker.io/library/python:3.11")
     return [*gpus.compare(cluster, wanted), *gpus.prove(cluster, wanted, waiter())]
 
 
@@ -60,10 +70,12 @@ def test_users_pods_are_left_alone_and_nothing_of_ours_is_left(cluster: FakeClus
 @given(clusters())
 def test_every_free_gpu_gets_a_pod_and_no_more(cluster: FakeCluster) -> None:
     free = {name: len(cluster.free(name)) for name in cluster.gpus}
+    cut = sum(len(cluster.free(name, resource)) for name, kinds in cluster.mig.items() for resource in kinds)
     prove(cluster)
     made = [line.rsplit("/", 1)[1] for line in cluster.log if line.startswith("create") and "/pods/" in line]
     asked = [line.split()[1] for line in cluster.log if line.startswith("ask")]
     assert {name: sum(pod.startswith(f"gpu-{name}-") for pod in made) for name in cluster.gpus} == free
+    assert sum(pod.startswith("gpu-mig-") for pod in made) == cut
     assert sorted(asked) == sorted(pod for pod in made if pod.startswith("gpu-"))
 
 

@@ -1,7 +1,7 @@
 """From what a GPU is to what it shall be, in steps that fit; or why not.
 
-All of it is decided before anything is changed. Instances that are as declared stay, as many as leave room for the
-others, and before all those that processes use.
+All of it is decided before anything is changed. Instances that are as declared stay where they leave room for the
+others, those that processes use before all.
 """
 
 from __future__ import annotations
@@ -142,10 +142,10 @@ def _wanted(card: Card, layout: Layout) -> Counter[str]:
 def _kept(card: Card, wanted: Counter[str]) -> tuple[tuple[Instance, ...], Places]:
     """The instances to leave alone, and where the rest goes.
 
-    Kept are the most, and of as many the most used, that leave room; none always do, where the layout fits at all.
+    Kept are the most that are used, and of as many the most, that leave room; where the layout fits at all, none do.
     """
     useful = [one for one in card.instances if one.whole and wanted[one.profile]]
-    for chosen in (chosen for count in range(len(useful), -1, -1) for chosen in _by_use(card, useful, count)):
+    for chosen in _by_use(card, useful):
         kept = Counter(one.profile for one in chosen)
         places = _places(wanted - kept, card.profiles, [one.placement for one in chosen])
         if places is not None and kept <= wanted:
@@ -153,9 +153,11 @@ def _kept(card: Card, wanted: Counter[str]) -> tuple[tuple[Instance, ...], Place
     raise AssertionError("a layout that fits an empty GPU fits one that keeps nothing")
 
 
-def _by_use(card: Card, instances: Sequence[Instance], count: int) -> list[tuple[Instance, ...]]:
-    chosen = itertools.combinations(instances, count)
-    return sorted(chosen, key=lambda some: -sum(bool(_users(card, one)) for one in some))
+def _by_use(card: Card, instances: Sequence[Instance]) -> list[tuple[Instance, ...]]:
+    """Every choice of instances, the best to keep first; a GPU has at most seven or eight."""
+    used = {one for one in instances if _users(card, one)}
+    choices = [some for count in range(len(instances) + 1) for some in itertools.combinations(instances, count)]
+    return sorted(choices, key=lambda some: (-len(used.intersection(some)), -len(some)))
 
 
 def _places(wanted: Mapping[str, int], profiles: Iterable[Profile], taken: Iterable[Placement]) -> Places | None:

@@ -48,6 +48,12 @@ def steps(found: Card, wanted: Layout, allow: bool = False) -> list[str]:
             layout(g4_40=1, g1_10=1),
             ["destroy 1g.10gb at 1:1", "create 4g.40gb at 0:4", "create 1g.10gb at 4:1"],
         ),
+        # Two idle ones give way to one in use, which leaves room for the large one on its side alone.
+        (
+            cut(instance("1g.10gb", 0), instance("1g.10gb", 1), instance("1g.10gb", 6), processes=(process(16),)),
+            layout(g4_40=1, g1_10=2),
+            ["destroy 1g.10gb at 0:1", "destroy 1g.10gb at 1:1", "create 4g.40gb at 0:4", "create 1g.10gb at 4:1"],
+        ),
         # Without its compute instance a GPU instance is nobody's device.
         (
             cut(instance("3g.40gb", 4, whole=False)),
@@ -249,6 +255,20 @@ def test_without_leave_no_process_loses_its_instance(wish: tuple[Card, Layout]) 
         assume(False)
     left = {one.id for one in taken(found, actions).instances}
     assert {one.gpu_instance_id for one in found.processes} <= left
+
+
+@given(any_wish())
+def test_work_that_can_stay_stays(wish: tuple[Card, Layout]) -> None:
+    """Idle instances give way to those in use, however many there are."""
+    found, wanted = wish
+    busy = {one.gpu_instance_id for one in found.processes}
+    alone = dataclasses.replace(found, instances=tuple(one for one in found.instances if one.id in busy))
+    try:
+        actions = plan(alone, wanted)
+    except GroundworkError:
+        assume(False)
+    assert not any(isinstance(one, Destroy) for one in actions)
+    assert not [one for one in plan(found, wanted) if isinstance(one, Destroy) and one.instance.id in busy]
 
 
 @given(any_card())

@@ -13,7 +13,7 @@ description:
   - Fails where a node still offers something else.
 options:
   nodes:
-    description: The UUIDs of GPUs that NVML sees, by the node's name.
+    description: The UUIDs that NVML sees, by the node's name and the resource; M(kubernetes_gpu_verify) takes the same.
     type: dict
     required: true
   namespace:
@@ -24,10 +24,6 @@ options:
     description: The DaemonSet of the device plugin.
     type: str
     required: true
-  resource:
-    description: The extended resource.
-    type: str
-    default: nvidia.com/gpu
   kubeconfig:
     description: The way to the API server.
     type: path
@@ -49,7 +45,7 @@ EXAMPLES = """
 - name: Wait until Kubernetes offers every GPU that NVML sees
   kubernetes_gpu_offer:
     nodes:
-      n2: [GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1]
+      n2: {nvidia.com/gpu: [GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1]}
     namespace: nvidia-device-plugin
     daemonset: nvidia-device-plugin
   vars:
@@ -86,7 +82,6 @@ def main() -> None:
             "nodes": {"type": "dict", "required": True},
             "namespace": {"type": "str", "required": True},
             "daemonset": {"type": "str", "required": True},
-            "resource": {"type": "str", "default": "nvidia.com/gpu"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
             "patience_seconds": {"type": "float", "default": 20.0},
             "timeout_seconds": {"type": "float", "default": 300.0},
@@ -97,11 +92,11 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
-        wanted = Wanted(given["nodes"], image="", resource=given["resource"])
+        wanted = Wanted(given["nodes"], image="")
         plugin = offer.Plugin(given["namespace"], given["daemonset"])
         before = offer.offers(cluster, wanted, plugin)
         if module.check_mode:
-            restarted = [each.node for each in offer.stale(before)]
+            restarted = list(offer.stale(before))
             after = [each.healed() if each.node in restarted else each for each in before]
         else:
             patience, waiter = Waiter(given["patience_seconds"]), Waiter(given["timeout_seconds"])

@@ -30,9 +30,13 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Offer:
-    """What one node offers. `plugin` is the plugin's pod there, None before it is; `ready` tells of that pod."""
+    """What one node offers of one resource. `plugin` is the plugin's pod there, None before it is; `ready` tells of it.
+
+    what  the node and the resource, for people
+    """
 
     node: str
+    what: str
     offered: int
     seen: int
     plugin: str | None = None
@@ -49,13 +53,13 @@ class Offer:
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.node} offers {self.offered} of {self.seen} GPUs"
+        return f"{self.what} offers {self.offered} of {self.seen} GPUs"
 
 
 def offers(cluster: Cluster, wanted: Wanted, plugin: Plugin) -> list[Offer]:
     """What each node offers now."""
     pods = {pod["spec"].get("nodeName"): pod for pod in cluster.get(plugin.pods)["items"] if _is_plugins(pod, plugin)}
-    return [_offer(node, wanted, pods.get(node.name)) for node in observe(cluster, wanted)]
+    return [_offer(node, len(wanted.listed(node)), pods.get(node.name)) for node in observe(cluster, wanted)]
 
 
 def settle(cluster: Cluster, wanted: Wanted, plugin: Plugin, waiter: Waiter, patience: Waiter) -> list[str]:
@@ -73,15 +77,15 @@ def settle(cluster: Cluster, wanted: Wanted, plugin: Plugin, waiter: Waiter, pat
     waiter.until(ask, lambda found: all(each.agrees or each.ready for each in found))
     found, _ = patience.until(ask, _all_agree)
     wrong = stale(found)
-    for each in wrong:
-        cluster.delete(f"{plugin.pods}/{each.plugin}")
+    for pod in wrong.values():
+        cluster.delete(f"{plugin.pods}/{pod}")
     waiter.need(ask, _all_agree, _disagreement)
-    return [each.node for each in wrong]
+    return list(wrong)
 
 
-def stale(found: Sequence[Offer]) -> list[Offer]:
-    """Those whose plugin runs and offers something else than is there."""
-    return [each for each in found if each.ready and not each.agrees]
+def stale(found: Sequence[Offer]) -> dict[str, str | None]:
+    """The nodes whose plugin runs and offers something else than is there, each with the plugin's pod."""
+    return {each.node: each.plugin for each in found if each.ready and not each.agrees}
 
 
 def _all_agree(found: Sequence[Offer]) -> bool:
@@ -97,11 +101,10 @@ def _disagreement(found: Sequence[Offer]) -> GroundworkError:
     )
 
 
-def _offer(node: Node, wanted: Wanted, pod: Object | None) -> Offer:
-    seen = len(wanted.nodes[node.name])
+def _offer(node: Node, seen: int, pod: Object | None) -> Offer:
     if pod is None:
-        return Offer(node.name, node.allocatable, seen)
-    return Offer(node.name, node.allocatable, seen, pod["metadata"]["name"], _is_ready(pod))
+        return Offer(node.name, str(node), node.allocatable, seen)
+    return Offer(node.name, str(node), node.allocatable, seen, pod["metadata"]["name"], _is_ready(pod))
 
 
 def _is_ready(pod: Object) -> bool:

@@ -295,7 +295,7 @@ def test_a_mig_device_in_use_is_named_with_its_kind(partitioned: FakeCluster) ->
 def test_a_plugin_that_has_not_seen_the_new_layout_is_found_out(partitioned: FakeCluster) -> None:
     """It still offers what is gone, and not what there is."""
     found = compare(partitioned, cut({"n2": {RESOURCE: ["GPU-a"], LARGE: ["MIG-c", "MIG-e"]}, "n3": CUT["n3"]}))
-    assert (found.status, "restart" in found.remedy) == ("failed", True)
+    assert (found.status, "look again" in found.remedy) == ("failed", True)
     assert found.observed == (
         f"n2 {SMALL}: 2 allocatable of 2, NVML sees 0; n2 {LARGE}: 1 allocatable of 1, NVML sees 2"
     )

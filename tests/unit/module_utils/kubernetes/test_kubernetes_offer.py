@@ -14,6 +14,7 @@ from tests.unit.module_utils.kubernetes.fake_cluster import FakeCluster
 
 PLUGIN = Plugin("nvidia-device-plugin", "nvidia-device-plugin")
 TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
+LISTED = {node: {"nvidia.com/gpu": uuids} for node, uuids in TWO.items()}
 
 
 def pod(node: str, ready: bool = True, owner: str = PLUGIN.name) -> Object:
@@ -53,7 +54,7 @@ class PluginCluster(FakeCluster):
 
 
 def settle(cluster: FakeCluster) -> list[str]:
-    return offer.settle(cluster, Wanted(TWO, image=""), PLUGIN, waiter(60), waiter(5))
+    return offer.settle(cluster, Wanted(LISTED, image=""), PLUGIN, waiter(60), waiter(5))
 
 
 def test_what_agrees_is_left_alone() -> None:
@@ -97,6 +98,14 @@ def test_one_that_stays_wrong_is_named() -> None:
 
 
 def test_what_would_be_started_again() -> None:
-    found = offer.offers(PluginCluster(n3=1), Wanted(TWO, image=""), PLUGIN)
+    found = offer.offers(PluginCluster(n3=1), Wanted(LISTED, image=""), PLUGIN)
     assert [str(each) for each in found] == ["n2 offers 2 of 2 GPUs", "n3 offers 1 of 2 GPUs"]
-    assert [str(each.healed()) for each in offer.stale(found)] == ["n3 offers 2 of 2 GPUs"]
+    assert offer.stale(found) == {"n3": "nvidia-device-plugin-n3"}
+    assert str(found[1].healed()) == "n3 offers 2 of 2 GPUs"
+
+
+def test_mig_devices_are_counted_by_their_resource_and_the_plugin_started_again_once() -> None:
+    listed = {"n2": {"nvidia.com/gpu": ["GPU-a"], "nvidia.com/mig-1g.10gb": ["MIG-a", "MIG-b"]}}
+    found = offer.offers(PluginCluster(n2=2), Wanted(listed, image=""), PLUGIN)
+    assert [str(each) for each in found] == ["n2 offers 2 of 1 GPUs", "n2 nvidia.com/mig-1g.10gb offers 0 of 2 GPUs"]
+    assert offer.stale(found) == {"n2": "nvidia-device-plugin-n2"}

@@ -100,8 +100,7 @@ def main() -> None:
             after = [each.healed() if each.node in restarted else each for each in before]
         else:
             patience, waiter = Waiter(given["patience_seconds"]), Waiter(given["timeout_seconds"])
-            restarted = offer.settle(cluster, wanted, plugin, waiter, patience)
-            after = offer.offers(cluster, wanted, plugin)
+            restarted, after = offer.settle(cluster, wanted, plugin, waiter, patience)
         diff = {"before": _lines(before), "after": _lines(after)}
         return {"changed": bool(restarted), "restarted": restarted, "diff": diff}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
@@ -55,6 +58,17 @@ class Lab:
     def inventory(self) -> Path:
         """Where `up` wrote the lab's inventory."""
         return Path(json.loads(self("inventory", "--json").stdout)["path"])
+
+
+def changed_inventory(lab: Lab, directory: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The lab's inventory after a change of its groups, in a directory of its own (group_vars come along)."""
+    target = directory / "inventory"
+    shutil.copytree(lab.inventory, target)
+    hosts = target / "hosts.yml"
+    groups = yaml.safe_load(hosts.read_text())
+    change(groups)
+    hosts.write_text(yaml.safe_dump(groups))
+    return target
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from site_under_test import Lab, Run, Site
+from site_under_test import Lab, Run, Site, changed_inventory
 
 Inventory = dict[str, dict[str, object]]
-
-
-def changed_inventory(site: Site, directory: Path, change: str) -> Path:
-    """The lab's inventory with one fault in it, in a directory of its own (group_vars come along)."""
-    target = directory / "inventory"
-    shutil.copytree(site.lab.inventory, target)
-    hosts = target / "hosts.yml"
-    inventory = yaml.safe_load(hosts.read_text())
-    FAULTS[change](inventory)
-    hosts.write_text(yaml.safe_dump(inventory))
-    return target
 
 
 def no_control_plane(inventory: Inventory) -> None:
@@ -59,7 +46,7 @@ def assert_refused(run: Run, *words: str) -> None:
     ],
 )
 def test_a_faulty_inventory_is_refused(fresh_site: Site, tmp_path: Path, fault: str, words: list[str]) -> None:
-    assert_refused(fresh_site.play(inventory=changed_inventory(fresh_site, tmp_path, fault)), *words)
+    assert_refused(fresh_site.play(inventory=changed_inventory(fresh_site.lab, tmp_path, FAULTS[fault])), *words)
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) -> None:

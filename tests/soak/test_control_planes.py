@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
-from site_under_test import Lab, Site, await_that
+from site_under_test import Lab, Site, await_that, changed_inventory
 
 LAB = Lab("soak-control-planes")
+
+
+def all_to_control_plane(groups: dict[str, Any]) -> None:
+    groups["control_plane"]["hosts"] |= groups.pop("workers")["hosts"]
 
 
 @pytest.fixture
@@ -18,12 +21,7 @@ def inventory(tmp_path: Path) -> Iterator[Path]:
     """An inventory of three fresh hosts, all of them in control_plane."""
     LAB("down")
     LAB("up", "--host", "n1", "--host", "n2", "--host", "n3", timeout=3600)
-    target = tmp_path / "inventory"
-    shutil.copytree(LAB.inventory, target)
-    groups = yaml.safe_load((target / "hosts.yml").read_text())
-    groups["control_plane"]["hosts"] |= groups.pop("workers")["hosts"]
-    (target / "hosts.yml").write_text(yaml.safe_dump(groups))
-    yield target
+    yield changed_inventory(LAB, tmp_path, all_to_control_plane)
     LAB("down")
 
 

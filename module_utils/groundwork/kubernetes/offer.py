@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.kubernetes import proof
 from ansible.module_utils.groundwork.kubernetes.cluster import Cluster, Object
 from ansible.module_utils.groundwork.kubernetes.gpus import Node, Wanted, observe
 from ansible.module_utils.groundwork.waiting import Waiter
@@ -62,8 +63,10 @@ def offers(cluster: Cluster, wanted: Wanted, plugin: Plugin) -> list[Offer]:
     return [_offer(node, len(wanted.listed(node)), pods.get(node.name)) for node in observe(cluster, wanted)]
 
 
-def settle(cluster: Cluster, wanted: Wanted, plugin: Plugin, waiter: Waiter, patience: Waiter) -> list[str]:
-    """Wait until every node offers what NVML sees; the nodes whose plugin was started again for it.
+def settle(
+    cluster: Cluster, wanted: Wanted, plugin: Plugin, waiter: Waiter, patience: Waiter
+) -> tuple[list[str], list[Offer]]:
+    """Wait until every node offers what NVML sees; the nodes whose plugin was started again for it, and the offers.
 
     waiter    for the plugin's start, the pull of its image included
     patience  for a plugin that runs to tell the kubelet
@@ -74,13 +77,14 @@ def settle(cluster: Cluster, wanted: Wanted, plugin: Plugin, waiter: Waiter, pat
     def ask() -> list[Offer]:
         return offers(cluster, wanted, plugin)
 
-    waiter.until(ask, lambda found: all(each.agrees or each.ready for each in found))
+    found, _ = waiter.until(ask, lambda found: all(each.agrees or each.ready for each in found))
+    if _all_agree(found):
+        return [], found
     found, _ = patience.until(ask, _all_agree)
     wrong = stale(found)
     for pod in wrong.values():
         cluster.delete(f"{plugin.pods}/{pod}")
-    waiter.need(ask, _all_agree, _disagreement)
-    return list(wrong)
+    return list(wrong), waiter.need(ask, _all_agree, _disagreement)
 
 
 def stale(found: Sequence[Offer]) -> dict[str, str | None]:
@@ -104,12 +108,7 @@ def _disagreement(found: Sequence[Offer]) -> GroundworkError:
 def _offer(node: Node, seen: int, pod: Object | None) -> Offer:
     if pod is None:
         return Offer(node.name, str(node), node.allocatable, seen)
-    return Offer(node.name, str(node), node.allocatable, seen, pod["metadata"]["name"], _is_ready(pod))
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any((found["type"], found["status"]) == ("Ready", "True") for found in conditions)
+    return Offer(node.name, str(node), node.allocatable, seen, pod["metadata"]["name"], proof.is_ready(pod))
 
 
 def _is_plugins(pod: Object, plugin: Plugin) -> bool:

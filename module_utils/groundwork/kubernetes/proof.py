@@ -94,6 +94,12 @@ def programs() -> dict[str, str]:
     return files | {"program.py": inspect.getsource(pod_program)}
 
 
+def is_ready(found: Object) -> bool:
+    """Whether the kubelet calls a pod ready."""
+    conditions = found.get("status", {}).get("conditions", ())
+    return any((condition["type"], condition["status"]) == ("Ready", "True") for condition in conditions)
+
+
 def state(found: Object) -> PodState:
     """Where a pod stands, out of its object."""
     status = found.get("status", {})
@@ -104,7 +110,7 @@ def state(found: Object) -> PodState:
         name=found["metadata"]["name"],
         node=found["metadata"]["annotations"][NODE],
         phase=status.get("phase", "Pending"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=is_ready(found),
         address=status.get("podIP"),
         unschedulable=unschedulable,
         problem=scheduled.get("message") if unschedulable else _problem(status),

@@ -271,10 +271,10 @@ def test_pods_run_neither_unasked_nor_in_check_mode(
 def test_a_plugin_started_again_is_a_change_and_shown(load: Load, monkeypatch: pytest.MonkeyPatch, check: bool) -> None:
     module = load("kubernetes_gpu_offer")
     stale = [module.code.offer.Offer("n3", "n3", 1, 2, "plugin-x", ready=True)]
-    seen = [stale, [each.healed() for each in stale]]
+    healed = [each.healed() for each in stale]
     monkeypatch.setattr(module.code, "Client", lambda *_: None)
-    monkeypatch.setattr(module.code.offer, "offers", lambda *_: seen[0] if len(seen) == 1 else seen.pop(0))
-    monkeypatch.setattr(module.code.offer, "settle", lambda *_: ["n3"])
+    monkeypatch.setattr(module.code.offer, "offers", lambda *_: stale)
+    monkeypatch.setattr(module.code.offer, "settle", lambda *_: (["n3"], healed))
     found = module.run(
         check=check, nodes={"n3": {"nvidia.com/gpu": ["GPU-a", "GPU-b"]}}, namespace="x", daemonset="plugin"
     )

@@ -54,7 +54,7 @@ class PluginCluster(FakeCluster):
 
 
 def settle(cluster: FakeCluster) -> list[str]:
-    return offer.settle(cluster, Wanted(LISTED, image=""), PLUGIN, waiter(60), waiter(5))
+    return offer.settle(cluster, Wanted(LISTED, image=""), PLUGIN, waiter(60), waiter(5))[0]
 
 
 def test_what_agrees_is_left_alone() -> None:

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.output import of_interest
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / ".cache/tests"
@@ -88,10 +90,12 @@ def _one_role(role: str) -> Outcome:
     command = [str(BIN / "molecule"), "test", "-s", role]
     with log.open("w") as output:
         failed = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output).returncode
+        if failed:  # molecule keeps the hosts where its clean-up failed; what comes next needs their memory
+            subprocess.run([command[0], "destroy", "-s", role], cwd=ROOT, stdout=output, stderr=output)
     word = "failed" if failed else "passed"
     print(f"{time.monotonic() - began:7.1f} s  molecule {role}: {word}", flush=True)
     if failed:
-        print("\n".join(log.read_text(errors="replace").splitlines()[-60:]), flush=True)
+        print(of_interest(log.read_text(errors="replace")), flush=True)
     return Outcome(f"molecule {role}", word, f"see {log.relative_to(ROOT)}" if failed else "")
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from tests.output import of_interest
+
 ROOT = Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 
@@ -31,8 +33,8 @@ class Run:
 
     @property
     def tail(self) -> str:
-        """The last lines, for a failed assertion's message."""
-        return "\n".join(self.output.splitlines()[-60:])
+        """What failed, and the last lines, for a failed assertion's message."""
+        return of_interest(self.output)
 
 
 @dataclass(frozen=True)

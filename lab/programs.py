@@ -140,19 +140,22 @@ def source(name: str) -> Path:
 def build(names: Iterable[str] | None = None) -> None:
     """Build the named programs, or all of them; what is current stays as it is.
 
-    While one program compiles, the modules of the next are downloaded. A LabError names the log of a build that failed.
+    Two are built at a time, since one thread alone links a program; the modules of those that wait are downloaded
+    meanwhile. A LabError names the log of a build that failed.
     """
     wanted = [load(name) for name in all_names()] if names is None else [load(name) for name in names]
     if not _stale(wanted):
         return
-    with paths.locked("programs"), ThreadPoolExecutor(max_workers=1) as downloads:
+    with paths.locked("programs"), ThreadPoolExecutor(1) as downloads, ThreadPoolExecutor(2) as compilers:
         go, stale = _go(), _stale(wanted)
         fetches = [downloads.submit(_fetch, go, program) for program in stale]
+        builds = [compilers.submit(_build, go, *each) for each in zip(stale, fetches, strict=True)]
         try:
-            for program, fetch in zip(stale, fetches, strict=True):
-                _build(go, program, fetch)
+            for building in builds:
+                building.result()
         finally:
-            downloads.shutdown(cancel_futures=True)
+            downloads.shutdown(cancel_futures=True, wait=False)
+            compilers.shutdown(cancel_futures=True)
         golang.drop_build_cache()
 
 
@@ -192,9 +195,11 @@ def lock(name: str) -> None:
     # With the program's own hashes first, the checksum database is asked for nothing that it may not know.
     shutil.copyfile(original / "go.sum", program.folder / "go.sum")
     published = [f"{package}@{program.version}" for package in program.packages if not package.startswith("./")]
-    _run(go, program, ["get", "-tool", *published], "lock", "could not be locked", mode="mod")
+    if published:
+        _run(go, program, ["get", "-tool", *published], "lock", "could not be locked", mode="mod")
     if len(published) < len(program.packages):
-        _run(go, program, ["get", "./..."], "lock", "could not be locked", mode="mod")
+        pinned = f"{program.module}@{program.version}"
+        _run(go, program, ["get", pinned, "./..."], "lock", "could not be locked", mode="mod")
 
 
 def module_file(program: Program, own: Mapping[str, Any]) -> str:

@@ -72,7 +72,9 @@ def _copy_images() -> None:
 
 def _generate_network() -> None:
     """The network's manifest and the flags that go with it [generate-cni.sh]."""
-    shutil.copy(node.snap() / "cni.yaml", node.arguments_file("cni-network/cni.yaml"))
+    manifest = node.arguments_file("cni-network/cni.yaml")
+    manifest.parent.mkdir(exist_ok=True)
+    shutil.copy(node.snap() / "cni.yaml", manifest)
     variables = dict(
         line.split("=", 1) for line in arguments.read("cni-env").splitlines() if "=" in line and line[0] != "#"
     )

@@ -27,7 +27,7 @@ def test_the_script_of_the_page_finds_nothing_wrong_with_a_finished_site(site: S
     assert "Check all hosts" in progress
 
 
-def test_a_lost_gpu_comes_as_data_with_its_remedy(site: Site, lab: Lab, tmp_path: Path) -> None:
+def test_a_lost_gpu_comes_as_data_and_is_offered_again_once_it_is_back(site: Site, lab: Lab, tmp_path: Path) -> None:
     lab("fault", "gpu-lost", "n3", "0")
     try:
         inventory = str(site.lab.inventory)
@@ -42,3 +42,6 @@ def test_a_lost_gpu_comes_as_data_with_its_remedy(site: Site, lab: Lab, tmp_path
         assert (status, report["ok"], report["cluster"]) == (1, False, lab.name)
     finally:
         lab("fault", "clear")
+    healed = site.play(playbook="playbooks/kubernetes_gpu.yml")
+    assert healed.status == 0, healed.tail
+    assert site.kubectl("get", "node", "n3", "-o", r"jsonpath={.status.allocatable.nvidia\.com/gpu}") == "2"

@@ -157,5 +157,20 @@ def _remove() -> None:
     if _is_namespace(FILE):
         run(["umount", str(FILE)])
     run(["umount", str(paths.RUN)])
-    for directory in (str(paths.RUN), *_STATE_DIRECTORIES):  # those that are empty
-        succeeds(["rmdir", directory])
+    # Those that are empty. Removing a directory takes away what other namespaces have mounted on it (Linux,
+    # fs/namespace.c, __detach_mounts): labs of another cache would lose their containers' states.
+    for directory in (str(paths.RUN), *_STATE_DIRECTORIES):
+        if not _is_mounted_on_anywhere(directory):
+            succeeds(["rmdir", directory])
+
+
+def _is_mounted_on_anywhere(directory: str) -> bool:
+    """Tell whether any process has something mounted on the directory, in whatever namespace."""
+    return any(f" {directory} " in _read(table) for table in Path("/proc").glob("[0-9]*/mountinfo"))
+
+
+def _read(table: Path) -> str:
+    try:
+        return table.read_text()
+    except OSError:  # the process has ended
+        return ""

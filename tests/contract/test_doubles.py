@@ -40,4 +40,6 @@ def test_the_table_was_found() -> None:
 
 def test_nothing_rests_on_an_empty_folder() -> None:
     kept = [path for top in ("lab", "roles", "examples") for path in (ROOT / top).rglob("*") if path.is_dir()]
-    assert not [path for path in kept if not any(path.iterdir())], "git keeps no empty folders: a fresh clone lacks them"
+    assert not [path for path in kept if not any(path.iterdir())], (
+        "git keeps no empty folders: a fresh clone lacks them"
+    )

@@ -48,6 +48,11 @@ class Selected:
     name: str
     rules: tuple[Rule, ...] = ()
 
+    def wants_mig(self, card: Card) -> bool:
+        """Whether it would have MIG enabled on this GPU; all-disabled suits one that cannot be partitioned."""
+        rules = self.rules or (Rule(_built_in(self.name, card)),)
+        return any(rule.layout.enabled for rule in rules if rule.matches(card))
+
     def layout(self, card: Card) -> Layout | None:
         """What this GPU shall be; None where it is left alone.
 

@@ -32,6 +32,7 @@ from ansible.module_utils.groundwork.gpu.model import Process
 Places = list[tuple[Profile, Placement]]
 """What to create where."""
 NO_ROOM = "Choose a layout that fits with gpu_mig_layout, or declare one in gpu_mig_config."
+NONE = "Take gpu_mig_layout from this host, or give it the group_vars of hosts with such GPUs alone."
 IN_USE = (
     "End what uses the GPU: drain the node, or wait for its jobs. Or set gpu_mig_allow_disruption, which tries all the "
     "same: the driver takes no instance from a running process, and a change of mode then waits for a reboot."
@@ -46,9 +47,7 @@ def plan_all(cards: Iterable[Card], selected: Selected, allow_disruption: bool) 
     plans: list[Plan] = []
     refusals: list[GroundworkError] = []
     cards = tuple(cards)
-    if cards and selected.rules and not any(rule.matches(card) for rule in selected.rules for card in cards):
-        models = ", ".join(f"{card} is {card.device_id}" for card in cards)
-        raise GroundworkError(f"Layout {selected.name} has no entry for any GPU of this host: {models}", NO_ROOM)
+    _refuse_without_an_entry(cards, selected)
     for card in cards:
         try:
             layout = selected.layout(card)
@@ -58,6 +57,7 @@ def plan_all(cards: Iterable[Card], selected: Selected, allow_disruption: bool) 
     if refusals:
         remedies = dict.fromkeys(error.remedy for error in refusals)
         raise GroundworkError("; ".join(error.message for error in refusals), " ".join(remedies))
+    _refuse_where_none_can(cards, selected)
     return tuple(plans)
 
 
@@ -124,6 +124,19 @@ def _refuse_in_use(card: Card, actions: Iterable[Action]) -> None:
 def names(processes: Iterable[Process]) -> str:
     """Processes, for people."""
     return ", ".join(f"{one.name or 'a process'} (pid {one.pid})" for one in processes)
+
+
+def _refuse_without_an_entry(cards: Sequence[Card], selected: Selected) -> None:
+    if cards and selected.rules and not any(rule.matches(card) for rule in selected.rules for card in cards):
+        models = ", ".join(f"{card} is {card.device_id}" for card in cards)
+        raise GroundworkError(f"Layout {selected.name} has no entry for any GPU of this host: {models}", NO_ROOM)
+
+
+def _refuse_where_none_can(cards: Sequence[Card], selected: Selected) -> None:
+    """A layout for all GPUs passes by those that cannot be partitioned; where it passes by all, it is a mistake."""
+    if all(card.mode_current is None for card in cards) and any(map(selected.wants_mig, cards)):
+        told = ", ".join(map(str, cards))
+        raise GroundworkError(f"Layout {selected.name} needs a GPU that can be partitioned; here are {told}", NONE)
 
 
 def _wanted(card: Card, layout: Layout) -> Counter[str]:

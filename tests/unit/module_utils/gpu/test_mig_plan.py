@@ -163,6 +163,28 @@ def test_a_layout_for_other_models_is_refused() -> None:
     assert plan_all((), select(config, "mine"), False) == ()
 
 
+CANNOT = (card(None), card(None, index=1))
+
+
+@pytest.mark.parametrize("name", ["all-enabled", "all-balanced", "all-1g.10gb"])
+def test_a_host_none_of_whose_gpus_can_be_partitioned_is_refused(name: str) -> None:
+    with pytest.raises(GroundworkError, match=f"{name} needs a GPU that can be partitioned; here are GPU 0") as refused:
+        plan_all(CANNOT, select({}, name), False)
+    assert "gpu_mig_layout" in refused.value.remedy
+    assert [bool(each.actions) for each in plan_all((*CANNOT, card(index=2)), select({}, name), False)] == [0, 0, 1]
+    assert [each.actions for each in plan_all(CANNOT, select({}, "all-disabled"), False)] == [(), ()]
+
+
+def test_an_entry_of_a_file_for_all_gpus_is_refused_where_none_can_be_partitioned() -> None:
+    cuts = {"devices": "all", "mig-enabled": True, "mig-devices": {"1g.10gb": 7}}
+    others = {**cuts, "device-filter": "0x20B210DE"}
+    ours = {"devices": "all", "device-filter": "0x233010DE", "mig-enabled": False}
+    config = {"version": "v1", "mig-configs": {"mine": [others, ours], "all": [cuts]}}
+    with pytest.raises(GroundworkError, match="all needs a GPU that can be partitioned"):
+        plan_all(CANNOT, select(config, "all"), False)
+    assert len(plan_all(CANNOT, select(config, "mine"), False)) == 2
+
+
 def test_a_diff_reads_like_the_gpu() -> None:
     pending = dataclasses.replace(card(index=1), mode_pending="enabled")
     found = cut(instance("3g.40gb", 4), instance("1g.10gb", 0, whole=False))

@@ -1,10 +1,12 @@
 """GPUs as Kubernetes sees them, proved: what is allocatable equals what NVML sees, and pods get it, each its own.
 
-A whole GPU is one device, and so is each MIG device; devices of a kind are one resource of their node.
+A whole GPU is one device, and so is each MIG device; devices of a kind are one resource of their node. A device that is
+shared stands in its resource's list as often as it is offered (sharing.py): shares are no more GPUs.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from ansible.module_utils.groundwork.waiting import Waiter
 
 ANSWER_SECONDS = 30.0
 WHOLE = "nvidia.com/gpu"
-MIG = "nvidia.com/mig-"
-"""How the names of MIG devices' resources begin."""
+OFFERED = re.compile(r"nvidia\.com/(gpu\.shared|mig-.+)")
+"""What a node may offer beside whole GPUs, and still offer when NVML tells of none."""
+PODS_PER_SHARED = 2
+"""Two pods on each shared device show that it is shared; a node may offer more shares than it takes pods."""
 PROVED = tuple(
     f"kubernetes_gpu.{name}" for name in ("all_gpus_could_be_proved", "pods_see_their_gpu", "one_more_waits")
 )
@@ -40,8 +44,17 @@ class Wanted:
     runtime_class: str = ""
 
     def listed(self, node: Node) -> Sequence[str]:
-        """The UUIDs that NVML tells of a node's resource; none of one that the node only offers."""
+        """The UUIDs that NVML tells of a node's resource, each as often as it is offered; none where it only offers."""
         return self.nodes[node.name].get(node.resource, ())
+
+    def devices(self, node: Node) -> int:
+        """How many GPUs or MIG devices these are."""
+        return len(set(self.listed(node)))
+
+    def pods(self, node: Node) -> int:
+        """How many pods prove what is free of a node's resource."""
+        shared = self.devices(node) < len(self.listed(node))
+        return min(node.free, PODS_PER_SHARED * self.devices(node)) if shared else node.free
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,11 @@ class Node:
     def __str__(self) -> str:
         """For people; most nodes have whole GPUs alone."""
         return self.name if self.resource == WHOLE else f"{self.name} {self.resource}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its node and resource."""
+        return self.name, self.resource
 
     @property
     def suffix(self) -> str:
@@ -102,13 +120,13 @@ def compare(cluster: Cluster, wanted: Wanted) -> list[Check]:
 
 
 def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
-    """Run a pod for every free GPU, all at once, then one more on each node; the checks are those of PROVED.
+    """Run a pod for every free GPU, all at once, then one too many on each node; the checks are those of PROVED.
 
     Raises GroundworkError when the API server, or the namespace for the proof, fails.
     """
     with proof.namespace(cluster, wanted.namespace, waiter):
         nodes = observe(cluster, wanted)
-        places = {f"gpu-{node.suffix}-{number}": node for node in nodes for number in range(node.free)}
+        places = {f"gpu-{node.suffix}-{number}": node for node in nodes for number in range(wanted.pods(node))}
         for name, node in places.items():
             _create(cluster, wanted, node, name)
         pods = _wait(cluster, wanted, waiter, places)
@@ -144,13 +162,14 @@ def requested(pod: Object, resource: str) -> int:
 
 
 def allocatable_equals_nvml(nodes: Iterable[Node], wanted: Wanted) -> Check:
-    """Per node, as many allocatable as NVML sees. Capacity is no measure: it counts unhealthy GPUs too."""
+    """Per node, as many allocatable as there are shares of what NVML sees. Capacity counts unhealthy GPUs too."""
     found: list[str] = []
     nothing: list[str] = []
     faults: list[str] = []
     for node in nodes:
-        seen = len(wanted.listed(node))
-        text = f"{node}: {node.allocatable} allocatable of {node.capacity}, NVML sees {seen}"
+        seen, devices = len(wanted.listed(node)), wanted.devices(node)
+        shares = f", each shared by {seen // devices}" if devices < seen else ""
+        text = f"{node}: {node.allocatable} allocatable of {node.capacity}, NVML sees {devices}{shares}"
         (faults if node.allocatable != seen else found if seen else nothing).append(text)
     return judge(
         "kubernetes_gpu.allocatable_equals_nvml",
@@ -168,8 +187,8 @@ def gpus_in_use(nodes: Iterable[Node]) -> Check:
     return skipped(name, f"in use, so not proved: {', '.join(busy)}") if busy else ok(name, "no GPU is in use")
 
 
-def _create(cluster: Cluster, wanted: Wanted, node: Node, name: str) -> None:
-    body = proof.pod(name, node.name, wanted.image, ["sleep"], {node.resource: "1"})
+def _create(cluster: Cluster, wanted: Wanted, node: Node, name: str, count: int = 1) -> None:
+    body = proof.pod(name, node.name, wanted.image, ["sleep"], {node.resource: str(count)})
     if wanted.runtime_class:
         body["spec"]["runtimeClassName"] = wanted.runtime_class
     cluster.create(f"/api/v1/namespaces/{wanted.namespace}/pods", body)
@@ -204,19 +223,19 @@ def _look(cluster: Cluster, wanted: Wanted, pod: PodState, resource: str) -> Sig
 
 
 def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: Wanted) -> Check:
-    """Each pod exactly one GPU, no two the same, all of them NVML's; with the GPUs in use they make up the node.
+    """Each pod exactly one GPU, none by more pods than share it, all NVML's; with those in use they make up the node.
 
     nodes  as they are after the pods ran: what others took meanwhile is not missing
     """
     known = list(nodes)
     faults = [fault for node in known for fault in _faults(node, sights, wanted.listed(node))]
-    seen = Counter(sight.place for sight in sights if sight.uuids)
-    found = [(str(node), count) for node in known if (count := seen[node.name, node.resource])]
+    seen = [(node, [sight.uuids for sight in sights if sight.uuids and sight.place == node.place]) for node in known]
+    found = [(str(node), len(uuids), len(set(uuids))) for node, uuids in seen if uuids]
     return judge(
         "kubernetes_gpu.pods_see_their_gpu",
         not faults,
-        "; ".join(faults) or ", ".join(f"{node}: {count} pods, {count} GPUs" for node, count in found),
-        "a pod for each free GPU, each seeing one of its own, together those that NVML lists",
+        "; ".join(faults) or ", ".join(f"{node}: {pods} pods, {gpus} GPUs" for node, pods, gpus in found),
+        "a pod for each free GPU, two where it is shared, each seeing one, together those that NVML lists",
         "A pod that does not run says why; one that sees none, or others' GPUs, has no CDI: see the device plugin's "
         "deviceListStrategy and `microk8s ctr` versions; role container_toolkit sets up the runtime.",
     )
@@ -224,10 +243,10 @@ def pods_see_their_gpu(sights: Sequence[Sight], nodes: Iterable[Node], wanted: W
 
 def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[str]:
     """What is wrong with one resource of a node; empty where all is well."""
-    ours = [sight for sight in sights if sight.place == (node.name, node.resource)]
+    ours = [sight for sight in sights if sight.place == node.place]
     ran = [sight for sight in ours if sight.problem is None]
     full = len(ran) + node.used >= node.allocatable  # then a pod that found no place is nobody's fault
-    seen = Counter(uuid for sight in ran for uuid in sight.uuids)
+    seen, offered = Counter(uuid for sight in ran for uuid in sight.uuids), Counter(listed)
     missing = sorted(set(listed) - set(seen))
     faults = [
         f"{sight.pod.name}: {sight.problem}"
@@ -235,7 +254,11 @@ def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[
         if sight.problem and not (full and sight.pod.unschedulable)
     ]
     faults += [f"{sight.pod.name} sees {len(sight.uuids)} GPUs" for sight in ran if len(sight.uuids) != 1]
-    faults += [f"{uuid} is seen by {count} pods of {node}" for uuid, count in sorted(seen.items()) if count > 1]
+    faults += [
+        f"{uuid} is seen by {count} pods of {node}"
+        for uuid, count in sorted(seen.items())
+        if count > max(1, offered[uuid])
+    ]
     faults += [f"{uuid}, seen on {node}, is none of NVML's list" for uuid in sorted(set(seen) - set(listed))]
     if len(missing) > node.used and not faults:
         faults.append(f"{node}: no pod got {', '.join(missing)}")
@@ -243,10 +266,10 @@ def _faults(node: Node, sights: Iterable[Sight], listed: Sequence[str]) -> list[
 
 
 def _one_more(cluster: Cluster, wanted: Wanted, waiter: Waiter, nodes: Iterable[Node]) -> Check:
-    """One pod more than there are GPUs stays Pending, and the scheduler says why."""
+    """A pod that asks for one more than is left stays Pending, and the scheduler says why."""
     names = {f"one-more-{node.suffix}": node for node in nodes if node.allocatable}
     for name, node in names.items():
-        _create(cluster, wanted, node, name)
+        _create(cluster, wanted, node, name, node.free - wanted.pods(node) + 1)
 
     def judged(pods: list[PodState]) -> bool:
         return len(pods) == len(names) and all(pod.unschedulable or pod.settled for pod in pods)
@@ -277,9 +300,9 @@ def one_more_waits(pods: Sequence[PodState], in_time: bool) -> Check:
 
 
 def _resources(listed: Iterable[str], found: Object) -> list[str]:
-    """A node's resources: those that NVML tells of, and MIG devices that are offered although it tells of none."""
+    """A node's resources: those that NVML tells of, and what is offered beside although it tells of none."""
     offered = found.get("status", {}).get("allocatable", {})
-    return sorted({*listed, *(name for name in offered if name.startswith(MIG))})
+    return sorted({*listed, *filter(OFFERED.fullmatch, offered)})
 
 
 def _node(name: str, found: Object, pods: Iterable[Object], resource: str) -> Node:

@@ -6,7 +6,7 @@ recover from the Unhealthy state", k8s-device-plugin, internal/plugin/server.go)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -28,25 +28,35 @@ class Plugin:
         """Where the API has its pods, and others'."""
         return f"/api/v1/namespaces/{self.namespace}/pods"
 
+    @property
+    def daemonsets(self) -> str:
+        """Where the API has it, and others."""
+        return f"/apis/apps/v1/namespaces/{self.namespace}/daemonsets"
+
 
 @dataclass(frozen=True)
 class Offer:
     """What one node offers of one resource. `plugin` is the plugin's pod there, None before it is; `ready` tells of it.
 
-    what  the node and the resource, for people
+    what      the node and the resource, for people
+    seen      what NVML sees, each device as often as it is shared; `devices` are the devices themselves
+    outdated  the pod is one of before the DaemonSet's last change, and will be replaced
     """
 
     node: str
     what: str
     offered: int
     seen: int
+    devices: int
     plugin: str | None = None
     ready: bool = False
+    outdated: bool = False
 
     @property
     def agrees(self) -> bool:
-        """Whether Kubernetes offers what NVML sees."""
-        return self.offered == self.seen
+        """Whether Kubernetes offers what NVML sees, by a plugin that is there to stay."""
+        there = self.plugin is not None or not self.seen
+        return self.offered == self.seen and there and not self.outdated
 
     def healed(self) -> Offer:
         """It, as it will be once the plugin has started again."""
@@ -54,13 +64,22 @@ class Offer:
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.what} offers {self.offered} of {self.seen} GPUs"
+        shares = f"shares of {self.devices} " if self.devices < self.seen else ""
+        return f"{self.what} offers {self.offered} of {self.seen} {shares}GPUs"
+
+    @property
+    def by(self) -> str:
+        """What is wrong with the plugin behind it, for people."""
+        if self.outdated:
+            return ", by a plugin that is about to be replaced"
+        return "" if self.plugin else ", without a plugin"
 
 
 def offers(cluster: Cluster, wanted: Wanted, plugin: Plugin) -> list[Offer]:
     """What each node offers now."""
     pods = {pod["spec"].get("nodeName"): pod for pod in cluster.get(plugin.pods)["items"] if _is_plugins(pod, plugin)}
-    return [_offer(node, len(wanted.listed(node)), pods.get(node.name)) for node in observe(cluster, wanted)]
+    template = next((_template(each) for each in _daemonsets(cluster, plugin)), {})
+    return [_offer(node, wanted, pods.get(node.name), template) for node in observe(cluster, wanted)]
 
 
 def settle(
@@ -97,7 +116,7 @@ def _all_agree(found: Sequence[Offer]) -> bool:
 
 
 def _disagreement(found: Sequence[Offer]) -> GroundworkError:
-    waiting = "; ".join(f"{each} that NVML sees" for each in found if not each.agrees)
+    waiting = "; ".join(f"{each} that NVML sees{each.by}" for each in found if not each.agrees)
     return GroundworkError(
         waiting,
         "Its device plugin says why: `microk8s kubectl logs --all-containers` of the plugin's pod on that node, or "
@@ -105,10 +124,28 @@ def _disagreement(found: Sequence[Offer]) -> GroundworkError:
     )
 
 
-def _offer(node: Node, seen: int, pod: Object | None) -> Offer:
+def _offer(node: Node, wanted: Wanted, pod: Object | None, template: Mapping[str, str]) -> Offer:
+    found = Offer(node.name, str(node), node.allocatable, len(wanted.listed(node)), wanted.devices(node))
     if pod is None:
-        return Offer(node.name, str(node), node.allocatable, seen)
-    return Offer(node.name, str(node), node.allocatable, seen, pod["metadata"]["name"], proof.is_ready(pod))
+        return found
+    outdated = not template.items() <= _annotations(pod["metadata"]).items()
+    ready = proof.is_ready(pod) and not outdated
+    return replace(found, plugin=pod["metadata"]["name"], ready=ready, outdated=outdated)
+
+
+def _daemonsets(cluster: Cluster, plugin: Plugin) -> list[Object]:
+    """The plugin's; none before it is installed."""
+    found = cluster.get(plugin.daemonsets)["items"]
+    return [each for each in found if each["metadata"]["name"] == plugin.name]
+
+
+def _template(daemonset: Object) -> Mapping[str, str]:
+    """What we write of MIG devices into the pods, and the chart of configurations; a change of it replaces them."""
+    return _annotations(daemonset["spec"]["template"].get("metadata", {}))
+
+
+def _annotations(metadata: Object) -> Mapping[str, str]:
+    return metadata.get("annotations") or {}
 
 
 def _is_plugins(pod: Object, plugin: Plugin) -> bool:

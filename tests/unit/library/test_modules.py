@@ -270,7 +270,7 @@ def test_pods_run_neither_unasked_nor_in_check_mode(
 @pytest.mark.parametrize("check", [False, True])
 def test_a_plugin_started_again_is_a_change_and_shown(load: Load, monkeypatch: pytest.MonkeyPatch, check: bool) -> None:
     module = load("kubernetes_gpu_offer")
-    stale = [module.code.offer.Offer("n3", "n3", 1, 2, "plugin-x", ready=True)]
+    stale = [module.code.offer.Offer("n3", "n3", 1, 2, 2, "plugin-x", ready=True)]
     healed = [each.healed() for each in stale]
     monkeypatch.setattr(module.code, "Client", lambda *_: None)
     monkeypatch.setattr(module.code.offer, "offers", lambda *_: stale)
@@ -280,6 +280,18 @@ def test_a_plugin_started_again_is_a_change_and_shown(load: Load, monkeypatch: p
     )
     assert (found["changed"], found["restarted"]) == (True, ["n3"])
     assert found["diff"] == {"before": "n3 offers 1 of 2 GPUs\n", "after": "n3 offers 2 of 2 GPUs\n"}
+
+
+def test_a_configuration_that_is_wrong_is_a_verdict_in_preflight_and_a_failure_later(load: Load) -> None:
+    module = load("kubernetes_gpu_sharing_info")
+    right, resources = {"flags": {"migStrategy": "mixed"}}, {"nvidia.com/gpu": ["GPU-a"]}
+    wrong = {**right, "sharin": {}}
+    found = module.run(configurations={"default": wrong}, selected="default")
+    assert ([check["status"] for check in found["checks"]], found["offered"]) == (["failed"], {})
+    later = module.run(configurations={"default": wrong}, selected="default", resources=resources)
+    assert (later["failed"], "sharing" in later["msg"]) == (True, True)
+    found = module.run(configurations={"default": right}, selected="default", resources=resources)
+    assert found["offered"] == resources
 
 
 def test_without_nodes_there_is_no_network_to_prove(load: Load) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,12 +33,14 @@ def user_pod(
 class FakeCluster:
     """GPUs by node, as UUIDs; `users` are pods of others, which hold the first GPUs of their nodes.
 
-    mig  MIG devices by node and resource
+    mig          MIG devices, and what is shared, by node and resource; a shared UUID stands once for each share
+    daemonsets   what the API lists as such
     """
 
     def __init__(self, gpus: dict[str, list[str]], users: Sequence[Object] = (), ready: bool = True) -> None:
         self.gpus = gpus
         self.mig: dict[str, dict[str, list[str]]] = {}
+        self.daemonsets: list[Object] = []
         self.allocatable = {node: len(uuids) for node, uuids in gpus.items()}
         self.capacity = dict(self.allocatable)
         self.users = list(users)
@@ -61,6 +64,8 @@ class FakeCluster:
             return {"items": copy.deepcopy([*self.users, *self.pods()])}
         if path.endswith("/serviceaccounts/default"):
             return {}
+        if path.endswith("/daemonsets"):
+            return {"items": copy.deepcopy(self.daemonsets)}
         if path.endswith("/pods"):
             return {"items": copy.deepcopy(self.pods())}
         if path not in self.objects:
@@ -105,8 +110,8 @@ class FakeCluster:
         taken = sum(int(pod["spec"]["containers"][0]["resources"]["limits"].get(resource, 0)) for pod in self.users
                     if pod["spec"]["nodeName"] == node)  # fmt: skip
         devices = self.gpus[node] if resource == RESOURCE else self.mig[node][resource]
-        left = devices[taken:]
-        return [uuid for uuid in left if uuid not in self.held.values()]
+        left = Counter(devices[taken:]) - Counter(self.held.values())
+        return list(left.elements())
 
     def _node(self, name: str) -> Object:
         status: dict[str, Any] = {"capacity": {"cpu": "8"}, "allocatable": {"cpu": "8"}}
@@ -122,7 +127,8 @@ class FakeCluster:
         node = terms["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
         resources = [name for name in pod["spec"]["containers"][0]["resources"]["limits"] if "/" in name]
         for resource in resources:
-            if not self.free(node, resource):
+            free = self.free(node, resource)
+            if len(free) < int(pod["spec"]["containers"][0]["resources"]["limits"][resource]):
                 condition = {
                     "type": "PodScheduled",
                     "status": "False",
@@ -131,7 +137,8 @@ class FakeCluster:
                 }
                 pod["status"] = {"phase": "Pending", "conditions": [condition]}
                 return
-            self.held[pod["metadata"]["name"]] = self.free(node, resource)[0]
+            # The plugin spreads shares over its devices: internal/rm/allocate.go, distributedAlloc.
+            self.held[pod["metadata"]["name"]] = max(free, key=free.count)
         pod["spec"]["nodeName"] = node
         state = "True" if self.ready else "False"
         pod["status"] = {

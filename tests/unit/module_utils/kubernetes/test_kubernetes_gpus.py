@@ -307,6 +307,83 @@ def test_a_pod_with_a_device_of_another_kind_is_a_fault(partitioned: FakeCluster
     assert (found.status, found.observed) == ("failed", f"MIG-a, seen on n2 {LARGE}, is none of NVML's list")
 
 
+SHARED = "nvidia.com/gpu.shared"
+EIGHT = ["GPU-a"] * 4 + ["GPU-b"] * 4
+
+
+@pytest.fixture
+def sharing() -> FakeCluster:
+    """Two GPUs of n2, each offered four times by another name, one of n3 whole."""
+    cluster = FakeCluster({"n2": [], "n3": ["GPU-c"]})
+    cluster.mig = {"n2": {SHARED: list(EIGHT)}}
+    return cluster
+
+
+def shared() -> Wanted:
+    return cut({"n2": {RESOURCE: [], SHARED: EIGHT}, "n3": {RESOURCE: ["GPU-c"]}})
+
+
+def test_shares_are_proved_by_two_pods_on_each_device_and_are_no_more_gpus(sharing: FakeCluster) -> None:
+    found = verify(sharing, shared())
+    assert {check.status for check in found.values()} == {"ok"}
+    assert found["allocatable_equals_nvml"].observed == (
+        f"n2 {SHARED}: 8 allocatable of 8, NVML sees 2, each shared by 4; n3: 1 allocatable of 1, NVML sees 1"
+    )
+    assert found["pods_see_their_gpu"].observed == f"n2 {SHARED}: 4 pods, 2 GPUs, n3: 1 pods, 1 GPUs"
+
+
+def test_one_more_asks_for_more_than_all_shares_that_are_left(sharing: FakeCluster) -> None:
+    limits: dict[str, str] = {}
+
+    def note(made: Object) -> None:
+        if made["metadata"]["name"].startswith("one-more"):
+            limits.update(made["spec"]["containers"][0]["resources"]["limits"])
+
+    sharing.on_create = note
+    sharing.users.append(user_pod("n2", resource=SHARED))
+    found = verify(sharing, shared())
+    assert limits[SHARED] == "4"  # of 8 shares one is in use, four are proved, three are left
+    assert (found["one_more_waits"].status, found["pods_see_their_gpu"].status) == ("ok", "ok")
+
+
+def test_replicas_that_are_not_offered_are_missed(sharing: FakeCluster) -> None:
+    sharing.mig["n2"][SHARED] = ["GPU-a", "GPU-b"]
+    found = compare(sharing, shared())
+    assert (found.status, found.observed) == (
+        "failed",
+        f"n2 {SHARED}: 2 allocatable of 2, NVML sees 2, each shared by 4",
+    )
+
+
+def test_shares_that_nobody_wants_any_more_are_found_out(sharing: FakeCluster) -> None:
+    found = compare(sharing, cut({"n2": {RESOURCE: []}, "n3": {RESOURCE: ["GPU-c"]}}))
+    assert (found.status, found.observed) == ("failed", f"n2 {SHARED}: 8 allocatable of 8, NVML sees 0")
+
+
+@pytest.mark.parametrize(
+    ("uuids", "observed"),
+    [
+        (["GPU-a"], "n2 nvidia.com/gpu.shared: no pod got GPU-b"),
+        (["GPU-c"], "GPU-c, seen on n2 nvidia.com/gpu.shared, is none of NVML's list"),
+    ],
+)
+def test_what_pods_with_shares_see_is_judged(sharing: FakeCluster, uuids: list[str], observed: str) -> None:
+    sharing.answer = lambda _pod, _words: {"gpus": [{"uuid": uuid} for uuid in uuids]}
+    found = verify(sharing, shared())["pods_see_their_gpu"]
+    assert found.status == "failed"
+    assert observed in found.observed
+
+
+def test_more_pods_on_a_device_than_may_share_it_are_a_fault() -> None:
+    node = Node("n2", 2, 2, {}, SHARED)
+    sights = [
+        Sight(PodState(f"gpu-{number}", "n2", "Running", ready=True), ("GPU-a",), resource=SHARED)
+        for number in range(3)
+    ]
+    found = gpus.pods_see_their_gpu(sights, [node], cut({"n2": {SHARED: ["GPU-a", "GPU-a"]}}))
+    assert (found.status, found.observed) == ("failed", f"GPU-a is seen by 3 pods of n2 {SHARED}")
+
+
 def test_a_silent_scheduler_is_a_fault() -> None:
     pods = [PodState("one-more-n2", "n2", "Pending")]
     found = gpus.one_more_waits(pods, in_time=False)

@@ -17,11 +17,12 @@ TWO = {"n2": ["GPU-a", "GPU-b"], "n3": ["GPU-c", "GPU-d"]}
 LISTED = {node: {"nvidia.com/gpu": uuids} for node, uuids in TWO.items()}
 
 
-def pod(node: str, ready: bool = True, owner: str = PLUGIN.name) -> Object:
+def pod(node: str, ready: bool = True, owner: str = PLUGIN.name, config: str = "new", name: str = "") -> Object:
     return {
         "kind": "Pod",
         "metadata": {
-            "name": f"{owner}-{node}",
+            "name": name or f"{owner}-{node}",
+            "annotations": {"checksum/config": config, "kubernetes.io/something": "of others"},
             "namespace": PLUGIN.namespace,
             "ownerReferences": [{"kind": "DaemonSet", "name": owner}],
         },
@@ -40,6 +41,8 @@ class PluginCluster(FakeCluster):
             self.put(pod(node))
             self.put(pod(node, owner="nvidia-device-plugin-gpu-feature-discovery"))
         self.on_delete = self.start_again
+        annotations = {"metadata": {"annotations": {"checksum/config": "new"}}}
+        self.daemonsets = [{"metadata": {"name": PLUGIN.name}, "spec": {"template": annotations}}]
 
     def put(self, made: Object) -> None:
         self.objects[f"{PLUGIN.pods}/{made['metadata']['name']}"] = made
@@ -47,6 +50,7 @@ class PluginCluster(FakeCluster):
     def start_again(self, path: str) -> None:
         node = path.rpartition("-")[2]
         self.allocatable[node] = len(TWO[node])
+        self.put(pod(node, name=f"again-{node}"))
 
     @property
     def deleted(self) -> list[str]:
@@ -92,7 +96,7 @@ def test_one_that_does_not_run_is_waited_for_and_named() -> None:
 
 def test_one_that_stays_wrong_is_named() -> None:
     cluster = PluginCluster(n2=1)
-    cluster.on_delete = lambda _: None
+    cluster.on_delete = lambda _: cluster.put(pod("n2", name="again"))
     with pytest.raises(GroundworkError, match="n2 offers 1 of 2 GPUs that NVML sees"):
         settle(cluster)
 
@@ -109,3 +113,41 @@ def test_mig_devices_are_counted_by_their_resource_and_the_plugin_started_again_
     found = offer.offers(PluginCluster(n2=2), Wanted(listed, image=""), PLUGIN)
     assert [str(each) for each in found] == ["n2 offers 2 of 1 GPUs", "n2 nvidia.com/mig-1g.10gb offers 0 of 2 GPUs"]
     assert offer.stale(found) == {"n2": "nvidia-device-plugin-n2"}
+
+
+def test_shares_are_told_from_gpus() -> None:
+    listed = {"n2": {"nvidia.com/gpu": ["GPU-a", "GPU-a", "GPU-b", "GPU-b"]}}
+    (found,) = offer.offers(PluginCluster(), Wanted(listed, image=""), PLUGIN)
+    assert str(found) == "n2 offers 2 of 4 shares of 2 GPUs"
+
+
+def test_what_agrees_by_a_plugin_of_before_the_last_change_is_waited_for() -> None:
+    """Other MIG devices, as many as before: the old plugin's number is right, and its devices are gone."""
+    cluster = PluginCluster()
+    cluster.put(pod("n3", config="old"))
+    asked = iter(range(100))
+    inner = cluster.get
+
+    def get(path: str, **query: str) -> Object:
+        if path == PLUGIN.pods and next(asked) == 3:
+            cluster.put(pod("n3"))
+        return inner(path, **query)
+
+    cluster.get = get  # type: ignore[method-assign]
+    assert (settle(cluster), cluster.deleted, next(asked)) == ([], [], 4)
+
+
+def test_a_plugin_that_is_never_replaced_is_named() -> None:
+    cluster = PluginCluster()
+    cluster.put(pod("n3", config="old"))
+    with pytest.raises(GroundworkError, match="n3 offers 2 of 2 GPUs that NVML sees, by a plugin that is about"):
+        settle(cluster)
+    assert cluster.deleted == []
+
+
+def test_a_node_between_two_plugins_offers_nothing_yet() -> None:
+    cluster = PluginCluster()
+    del cluster.objects[f"{PLUGIN.pods}/nvidia-device-plugin-n3"]
+    found = offer.offers(cluster, Wanted(LISTED, image=""), PLUGIN)
+    assert [each.agrees for each in found] == [True, False]
+    assert str(found[1]) + found[1].by == "n3 offers 2 of 2 GPUs, without a plugin"

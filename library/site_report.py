@@ -21,8 +21,10 @@ options:
     required: true
   hosts:
     description:
-      - By host name C(groups), C(system), C(checks), C(gpus), C(versions) and C(endpoints); any may be left out.
-      - C(gpus) as M(nvidia_gpu_info) returns them; C(versions) says what runs in which version, C(endpoints) where
+      - By host name C(groups), C(system), C(checks), C(gpus), C(resources), C(versions) and C(endpoints); each may be
+        left out.
+      - C(gpus) as M(nvidia_gpu_info) returns them, C(resources) what its node offers of them, C(offered) of
+        M(kubernetes_gpu_sharing_info); C(versions) says what runs in which version, C(endpoints) where
         things answer, both by name.
     type: dict
     required: true

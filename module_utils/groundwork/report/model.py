@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible.module_utils.groundwork import check
@@ -16,14 +16,26 @@ TIMES = ("generated_at", "elapsed_seconds")
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What pods ask for to get a device, and how many of them share it."""
+
+    resource: str
+    shares: int
+
+
+@dataclass(frozen=True)
 class Host:
-    """One host: its verdicts, the GPUs as nvidia_gpu_info returned them, what runs there, and where it answers."""
+    """One host: its verdicts, the GPUs as nvidia_gpu_info returned them, what runs there, and where it answers.
+
+    resources  the UUIDs that its node offers, by resource; each as often as it is offered
+    """
 
     name: str
     groups: tuple[str, ...] = ()
     system: str = ""
     checks: tuple[Check, ...] = ()
     gpus: tuple[Mapping[str, Any], ...] = ()
+    resources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, str] = field(default_factory=dict)
 
@@ -31,6 +43,11 @@ class Host:
     def status(self) -> Status:
         """The most serious of its checks."""
         return check.worst(self.checks)
+
+    @property
+    def offers(self) -> dict[str, Offer]:
+        """By which resource pods get each GPU or MIG device, by its UUID."""
+        return {uuid: Offer(name, uuids.count(uuid)) for name, uuids in self.resources.items() for uuid in uuids}
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,7 @@ def make(
 ) -> Report:
     """A report out of what roles registered.
 
-    hosts  by name: {groups, system, checks, gpus, versions, endpoints}, each of which may be left out
+    hosts  by name: {groups, system, checks, gpus, resources, versions, endpoints}, each of which may be left out
 
     Raises GroundworkError for what is no check.
     """
@@ -112,6 +129,7 @@ def _make_host(name: str, found: Mapping[str, Any]) -> Host:
         system=str(found.get("system") or ""),
         checks=tuple(check.from_dict(given) for given in checks),
         gpus=tuple(found.get("gpus") or ()),
+        resources=found.get("resources") or {},
         versions={name: str(version) for name, version in (found.get("versions") or {}).items()},
         endpoints=found.get("endpoints") or {},
     )
@@ -131,6 +149,7 @@ def _host(host: Host) -> dict[str, Any]:
         "system": host.system,
         "checks": [found.to_dict() for found in host.checks],
         "gpus": [dict(gpu) for gpu in host.gpus],
+        "offers": {uuid: asdict(offer) for uuid, offer in host.offers.items()},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.groundwork import check
 from ansible.module_utils.groundwork.check import STATUSES, Check, Status
-from ansible.module_utils.groundwork.report.model import Host, Report, by_severity
+from ansible.module_utils.groundwork.report.model import Host, Offer, Report, by_severity
 from ansible.module_utils.groundwork.report.style import CSS
 
 SIGNS: dict[Status, str] = {"ok": "✓", "skipped": "○", "warning": "!", "failed": "✗"}
@@ -83,14 +83,14 @@ def _machines(report: Report) -> str:
 
 def _machine(host: Host) -> str:
     groups = "".join(f'<span class="group">{escape(group)}</span>' for group in host.groups)
-    gpus = "".join(map(_gpu, host.gpus)) or '<p class="quiet">no GPU</p>'
+    gpus = "".join(_gpu(gpu, host.offers) for gpu in host.gpus) or '<p class="quiet">no GPU</p>'
     return (
         f'<article class="host"><h3><a href="#{escape(host.name)}">{escape(host.name)}</a> {_pill(host.status)}</h3>'
         f'<p class="quiet">{escape(host.system)} {groups}</p><div class="gpus">{gpus}</div></article>'
     )
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
+def _gpu(gpu: Mapping[str, Any], offers: Mapping[str, Offer]) -> str:
     error = gpu.get("error")
     name = escape(str(gpu.get("name") or "GPU").removeprefix("NVIDIA "))
     if error:
@@ -99,7 +99,8 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
             f'<div class="gpu failed"><b>{gpu["index"]}</b> {name} {place}<p>{escape(str(error["message"]))}</p></div>'
         )
     identity, index = escape(str(gpu.get("uuid"))), gpu["index"]
-    parts = f"<b>{index}</b> {name}{_memory(gpu)}{_slices(gpu)}{_measures(gpu)}"
+    offered = _offered(offers.get(str(gpu.get("uuid"))))
+    parts = f"<b>{index}</b> {name}{_memory(gpu)}{offered}{_slices(gpu, offers)}{_measures(gpu)}"
     return f'<div class="gpu" title="{identity}">{parts}</div>'
 
 
@@ -114,13 +115,23 @@ def _memory(gpu: Mapping[str, Any]) -> str:
     )
 
 
-def _slices(gpu: Mapping[str, Any]) -> str:
-    """MIG devices side by side."""
+def _offered(offer: Offer | None) -> str:
+    """What pods ask for to get it."""
+    return f'<span class="quiet"><code>{escape(_in_words(offer))}</code></span>' if offer else ""
+
+
+def _in_words(offer: Offer) -> str:
+    return f"{offer.resource}, shared by {offer.shares}" if offer.shares > 1 else offer.resource
+
+
+def _slices(gpu: Mapping[str, Any], offers: Mapping[str, Offer]) -> str:
+    """MIG devices side by side, and what pods ask for to get one of each kind."""
     devices = (gpu.get("mig") or {}).get("devices") or ()
     slices = "".join(
         f'<span title="{escape(device["uuid"])}">{escape(str(device["profile"]))}</span>' for device in devices
     )
-    return f'<div class="slices">{slices}</div>' if slices else ""
+    kinds = dict.fromkeys(offers[device["uuid"]] for device in devices if device["uuid"] in offers)
+    return f'<div class="slices">{slices}</div>{"".join(map(_offered, kinds))}' if slices else ""
 
 
 def _measures(gpu: Mapping[str, Any]) -> str:

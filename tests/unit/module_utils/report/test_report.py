@@ -112,9 +112,9 @@ def test_the_json_has_stable_keys() -> None:
         "schema", "ok", "status", "cluster", "generated_at", "elapsed_seconds", "counts", "hosts", "versions",
         "endpoints",
     ]  # fmt: skip
-    assert list(found["hosts"]["n2"]) == ["status", "groups", "system", "checks", "gpus"]
+    assert list(found["hosts"]["n2"]) == ["status", "groups", "system", "checks", "gpus", "offers"]
     assert found["hosts"]["n2"]["checks"] == [OK.to_dict()]
-    assert found["hosts"]["n1"] == {"status": "ok", "groups": [], "system": "", "checks": [], "gpus": []}
+    assert found["hosts"]["n1"] == {"status": "ok", "groups": [], "system": "", "checks": [], "gpus": [], "offers": {}}
     assert json.loads(json.dumps(found)) == found
 
 
@@ -188,6 +188,21 @@ def test_the_page_says_what_people_look_for() -> None:
 
 def test_mig_devices_are_side_by_side() -> None:
     assert Page(page.render(report([OK], [SLICED]))).text.count("1g.10gb") == 7
+
+
+def test_the_map_says_what_pods_ask_for_to_get_each_device() -> None:
+    resources = {
+        "nvidia.com/gpu": [],
+        "nvidia.com/gpu.shared": [GPU["uuid"]] * 4,
+        "nvidia.com/mig-1g.10gb": [f"MIG-{number}" for number in range(7)],
+    }
+    made = model.make("lab", {"n2": {"gpus": [GPU, {**SLICED, "uuid": "GPU-b"}], "resources": resources}}, "now")
+    offers = made.to_dict()["hosts"]["n2"]["offers"]
+    assert offers[GPU["uuid"]] == {"resource": "nvidia.com/gpu.shared", "shares": 4}
+    assert offers["MIG-6"] == {"resource": "nvidia.com/mig-1g.10gb", "shares": 1}
+    text = Page(page.render(made)).text
+    assert text.count("nvidia.com/gpu.shared, shared by 4") == 1
+    assert text.count("nvidia.com/mig-1g.10gb") == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from site_under_test import Site, changed_inventory
 
 SMALL, LARGE, SHARED = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb", "nvidia.com/gpu.shared"
-PLAYBOOKS = ("playbooks/kubernetes_gpu.yml", "playbooks/verify.yml")
+PLAYBOOKS = "playbooks/gpu.yml playbooks/kubernetes_gpu.yml"
 CONFIGURATIONS = {
     "default": {"version": "v1", "flags": {"migStrategy": "mixed"}},
     "shared": {
@@ -56,7 +56,7 @@ def inventory(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shared_site(site: Site, inventory: Path) -> Iterator[Site]:
     """What site.yml does of GPUs was done with that inventory: the hosts', Kubernetes', and the proof."""
-    run = site.play(*PLAYBOOKS, playbook="playbooks/gpu.yml", inventory=inventory)
+    run = site.play(playbook=f"{PLAYBOOKS} playbooks/verify.yml", inventory=inventory)
     assert run.status == 0, run.tail
     yield site
     if allocatable(site, "n2")["nvidia.com/gpu"] != 2:
@@ -65,7 +65,7 @@ def shared_site(site: Site, inventory: Path) -> Iterator[Site]:
 
 def make_whole(site: Site) -> None:
     """Have whole GPUs again, none shared."""
-    run = site.play("playbooks/kubernetes_gpu.yml", "-e", "gpu_mig_layout=all-disabled", playbook="playbooks/gpu.yml")
+    run = site.play("-e", "gpu_mig_layout=all-disabled", playbook=PLAYBOOKS)
     assert run.status == 0, run.tail
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_is_refused_before_any_gpu_is_changed(shared_site: Site, 
 
 
 def test_a_second_run_changes_nothing(shared_site: Site, inventory: Path) -> None:
-    run = shared_site.play("playbooks/kubernetes_gpu.yml", playbook="playbooks/gpu.yml", inventory=inventory)
+    run = shared_site.play(playbook=PLAYBOOKS, inventory=inventory)
     assert run.status == 0, run.tail
     assert set(run.changed.values()) == {0}, run.tail
 

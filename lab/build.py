@@ -20,7 +20,8 @@ PARTS: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "charts": (charts.build, ("programs",)),
     "snaps": (snaps.build, ("programs",)),
     "packages": (packages.build, ("programs", "rootfs")),
-    "images": (images.build, ("programs", "rootfs", "wheels")),
+    "images-without-programs": (images.build_without_programs, ()),
+    "images": (images.build, ("programs", "wheels", "images-without-programs")),
     "mirror": (mirror.build, ("rootfs",)),
 }
 
@@ -34,7 +35,7 @@ def build(parts: Iterable[str] | None = None) -> None:
     wanted = _with_needs(PARTS if parts is None else parts)
     order = graphlib.TopologicalSorter({name: set(PARTS[name][1]) for name in wanted})
     order.prepare()
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
         running: dict[Future[object], str] = {}
         while order.is_active():
             running |= {pool.submit(PARTS[name][0]): name for name in order.get_ready()}

@@ -72,11 +72,18 @@ def load(name: str) -> Image:
     return Image(name=name, **values)
 
 
+def build_without_programs() -> None:
+    """Build those images that need not wait for compilers."""
+    for image in map(load, names()):
+        if not (image.program or image.wheel or image.base):
+            _keep(image)
+
+
 def build() -> None:
     """Build what is not current, and the registry's storage of it all."""
     images = [load(name) for name in names()]
     for image in sorted(images, key=lambda image: bool(image.base)):  # bases first
-        kept.keep(image.layout, f"Build the image {image.reference}", partial(_build, image), image.key())
+        _keep(image)
     kept.keep(
         REGISTRY,
         "Fill the registry",
@@ -84,6 +91,10 @@ def build() -> None:
         *(image.key() for image in images),
         Path(registry.__file__),
     )
+
+
+def _keep(image: Image) -> None:
+    kept.keep(image.layout, f"Build the image {image.reference}", partial(_build, image), image.key())
 
 
 def _tags() -> dict[str, str]:

@@ -6,18 +6,20 @@ import re
 import shutil
 from collections.abc import Iterable
 
-from lab import cgroups, hosts, inventory, machine, mirror, model, namespace, network, paths
+from lab import cgroups, hosts, inventory, machine, mirror, model, namespace, network, paths, rootfs
 from lab.errors import LabError
 from lab.model import Gpus, Host, Lab
 from lab.progress import step
-from lab.rootfs import DEFAULT
-from lab.rootfs import find as find_system
 from lab.run import run
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 DEFAULT_LAB = "lab"
 _TWO = Gpus("H100-80GB", 2)
-DEFAULT_HOSTS = (Host("n1", DEFAULT, ""), Host("n2", DEFAULT, "", _TWO), Host("n3", DEFAULT, "", _TWO))
+DEFAULT_HOSTS = (
+    Host("n1", rootfs.DEFAULT, ""),
+    Host("n2", rootfs.DEFAULT, "", _TWO),
+    Host("n3", rootfs.DEFAULT, "", _TWO),
+)
 
 
 def up(name: str, wanted: Iterable[Host], *, with_mirror: bool = True) -> Lab:
@@ -35,6 +37,8 @@ def up(name: str, wanted: Iterable[Host], *, with_mirror: bool = True) -> Lab:
         planned = list(DEFAULT_HOSTS)
     with_mirror = lab.mirror if lab else with_mirror
     machine.check(len(planned))
+    for host in planned:
+        rootfs.want(host.os)
     _build(with_mirror)
     with namespace.held(), paths.locked(f"lab-{name}"):
         lab = _planned(name, planned, with_mirror=with_mirror)
@@ -84,7 +88,7 @@ def _check(name: str, lab: Lab | None, wanted: list[Host]) -> None:
             f"two hosts cannot be called {double!r}", "give each host a name of its own; the mirror is called mirror"
         )
     for host in wanted:
-        find_system(host.os)
+        rootfs.find(host.os)
         old = next((old for old in lab.hosts if old.name == host.name), None) if lab else None
         if old and (old.os, old.gpus, old.memory_mib) != (host.os, host.gpus, host.memory_mib):
             raise LabError(

@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from lab import kept, paths, programs, signing
+from lab import kept, paths, programs, rootfs, signing
 from lab.errors import LabError
 from lab.run import run
 
@@ -42,7 +42,6 @@ ARCHITECTURE = "amd64"
 MAINTAINER = "Groundwork lab <lab@localhost>"
 LAB_VERSION = "99+lab"  # above Debian's own package of the same name, should a host see both
 EPOCH = "1767225600"  # 2026-01-01: packages of one input are one package, byte by byte
-COPIES = (("debian", "bookworm", "debian-12"), ("debian", "trixie", "debian-13"), ("ubuntu", "noble", "ubuntu-24.04"))
 
 # apt runs the scripts with a PATH of Debian's directories alone; modprobe's and depmod's doubles are in /usr/local.
 SCRIPT_HEAD = '#!/bin/sh\nset -e\nexport PATH="/usr/local/sbin:$PATH"\n'
@@ -135,15 +134,17 @@ def _inputs() -> Iterator[object]:
     yield from (Path(__file__), Path(signing.__file__), paths.PROJECT / "versions.yml", platform.release())
     yield from (NVIDIA, DOUBLES / "system/packages", DOUBLES / "snapd")
     yield programs.directory("nvidia-container-toolkit").name
-    yield [file.name for _, _, system in COPIES for file in _downloaded(system)]
+    yield [file.name for name in rootfs.wanted() for file in _downloaded(name)]
 
 
 def _fill(new: Path) -> None:
     shutil.copy(signing.public_key(), new / "groundwork-lab.asc")
     built = new / ".built"  # many repositories have the same packages
     built.mkdir()
-    for archive, suite, system in COPIES:
-        _lay_out_suite(new / archive, suite, _build_debs(_ours(archive), built), _downloaded(system))
+    for name in rootfs.wanted():
+        system = rootfs.find(name)
+        debs = _build_debs(_ours(system.archive), built)
+        _lay_out_suite(new / system.archive, system.suite, debs, _downloaded(name))
     for folder, sets in _vendors().items():
         packages = [package for each in sets for package in each.packages()]
         _lay_out_flat(new / "nvidia" / folder, _build_debs(packages, built))

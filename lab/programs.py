@@ -3,10 +3,12 @@
 A folder holds go.mod and go.sum, the locks that the build obeys, sources of ours where there are any, and build.yml:
 
     cgo: whether the program is linked with C
-    tags: Go build tags
+    tags: Go build tags beside those of all programs
     variables: what the linker writes into the program's variables, such as its version
     linker: an option for the linker of C (optional)
     staging: the version of libraries that the program's own go.mod takes from local folders (optional)
+    libraries: another program; libraries that both have are taken in that one's versions, and so compiled once for both
+        (optional)
     outputs: the name of each built file, and its package
 
 Which module in which version a program is stands in versions.yml; `python -m lab.programs lock NAME` writes the
@@ -19,7 +21,6 @@ import argparse
 import functools
 import hashlib
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,6 +41,8 @@ VERSIONS = paths.PROJECT / "versions.yml"
 # -trimpath: the same program wherever it is built; -s -w: without symbol tables it is a third smaller
 BUILD_FLAGS = ("-trimpath",)
 LINK_FLAGS = ("-s", "-w")
+# Go's own resolver and user lookup, so that programs with C and without have the same packages, compiled once
+TAGS = ("netgo", "osusergo")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Program:
     variables: Mapping[str, str]
     linker: str = ""
     staging: str = ""
+    libraries: str = ""
 
     @property
     def folder(self) -> Path:
@@ -75,7 +79,7 @@ class Program:
 
     def list_arguments(self) -> list[str]:
         """Return what decides which sources belong to the program."""
-        return [*BUILD_FLAGS, "-tags", ",".join(self.tags)]
+        return [*BUILD_FLAGS, "-tags", ",".join((*TAGS, *self.tags))]
 
     def key(self) -> str:
         """Hash all that the built files depend on."""
@@ -191,9 +195,12 @@ def lock(name: str) -> None:
     """Write a program's go.mod and go.sum anew from versions.yml, starting from the program's own."""
     program, go = load(name), _go()
     original = source(name)
-    (program.folder / "go.mod").write_text(module_file(program, go.edit(original / "go.mod")))
-    # With the program's own hashes first, the checksum database is asked for nothing that it may not know.
-    shutil.copyfile(original / "go.sum", program.folder / "go.sum")
+    shared = load(program.libraries).folder if program.libraries else None
+    own, theirs = go.edit(original / "go.mod"), go.edit(shared / "go.mod") if shared else {}
+    (program.folder / "go.mod").write_text(module_file(program, own, theirs))
+    # With known hashes first, the checksum database is asked for nothing that it may not know.
+    known = {line for folder in (original, shared) if folder for line in (folder / "go.sum").read_text().splitlines()}
+    (program.folder / "go.sum").write_text("".join(f"{line}\n" for line in sorted(known)))
     published = [f"{package}@{program.version}" for package in program.packages if not package.startswith("./")]
     if published:
         _run(go, program, ["get", "-tool", *published], "lock", "could not be locked", mode="mod")
@@ -202,10 +209,30 @@ def lock(name: str) -> None:
         _run(go, program, ["get", pinned, "./..."], "lock", "could not be locked", mode="mod")
 
 
-def module_file(program: Program, own: Mapping[str, Any]) -> str:
-    """Return the go.mod to start from: a program's replacements count in its own go.mod alone, so they are copied."""
-    replacements = [line for each in own.get("Replace") or [] if (line := _replacement(program, each))]
+def module_file(program: Program, own: Mapping[str, Any], shared: Mapping[str, Any] | None = None) -> str:
+    """Return the go.mod to start from: a program's replacements count in its own go.mod alone, so they are copied.
+
+    Args:
+        program: whose it is.
+        own: the program's own go.mod, as `go mod edit -json` tells it.
+        shared: that of the program whose versions libraries have.
+    """
+    theirs = _versions_of(shared or {})
+    replacements = [
+        line
+        for each in own.get("Replace") or []
+        if each["Old"]["Path"] not in theirs and (line := _replacement(program, each))
+    ]
+    both = sorted(theirs.keys() & {each["Path"] for each in own.get("Require") or []})
+    replacements += [f"replace {path} => {theirs[path]}" for path in both]
     return "\n".join([f"module lab/programs/{program.name}", "", f"go {own['Go']}", "", *replacements, ""])
+
+
+def _versions_of(module_file: Mapping[str, Any]) -> dict[str, str]:
+    """Each library of a program and what it is replaced by, "path version"; itself where nothing replaces it."""
+    required = {each["Path"]: f"{each['Path']} {each['Version']}" for each in module_file.get("Require") or []}
+    replaced = {each["Old"]["Path"]: each["New"] for each in module_file.get("Replace") or []}
+    return required | {path: f"{new['Path']} {new['Version']}" for path, new in replaced.items()}
 
 
 def _replacement(program: Program, replace: Mapping[str, Any]) -> str:

@@ -53,11 +53,23 @@ Signed-By: /usr/share/keyrings/groundwork-lab.asc
 """
 
 
-def build(names: Iterable[str] = SYSTEMS) -> None:
-    """Make these operating systems' root file systems, and download packages for the mirror, where not current."""
-    current = [layer for name in names for layer in layers(name)]
+def build() -> None:
+    """Make the wanted operating systems' root file systems, and download packages for the mirror, where not current."""
+    current = [layer for name in wanted() for layer in layers(name)]
     with paths.locked("rootfs-pruning"):
         _prune(current)
+
+
+def wanted() -> list[str]:
+    """Return the operating systems to build: those on the default's base, and each that a host was ever to have."""
+    base = SYSTEMS[DEFAULT].base
+    return [name for name, system in SYSTEMS.items() if system.base == base or (paths.HOSTS / name).is_dir()]
+
+
+def want(name: str) -> None:
+    """Have an operating system built from now on."""
+    find(name)
+    (paths.HOSTS / name).mkdir(parents=True, exist_ok=True)
 
 
 def layers(name: str) -> list[Path]:

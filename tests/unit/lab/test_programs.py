@@ -13,7 +13,7 @@ from lab.golang import Go
 
 RECIPE = """
 cgo: true
-tags: [seccomp, netgo]
+tags: [seccomp]
 linker: -Wl,-z,lazy
 staging: v0.{minor}.{patch}
 variables:
@@ -68,7 +68,7 @@ def test_versions_are_filled_in() -> None:
 
 def test_build_arguments_hold_tags_variables_and_the_linker_option_as_one_word() -> None:
     *_, tags, _, link = _program().build_arguments()
-    assert tags == "seccomp,netgo"
+    assert tags == "netgo,osusergo,seccomp"
     assert link == "-s -w -X main.version=v1.36.4-rc.1 -X main.number=1.36.4-rc.1 -extldflags=-Wl,-z,lazy"
 
 
@@ -84,7 +84,7 @@ def test_default_name_is_what_go_calls_it(package: str, name: str) -> None:
     ("old", "new"),
     [
         ("cgo: true", "cgo: false"),
-        ("netgo", "osusergo"),
+        ("seccomp", "selinux"),
         ("-z,lazy", "-z,now"),
         ("main.version", "main.commit"),
         ("tool: example", "other: example"),
@@ -122,6 +122,20 @@ def test_module_file_keeps_published_replacements_and_maps_local_ones_to_their_p
 def test_module_file_leaves_local_replacements_out_where_nothing_is_published() -> None:
     own = {"Go": "1.26.0", "Replace": [{"Old": {"Path": "k8s.io/api"}, "New": {"Path": "./api"}}]}
     assert "replace" not in programs.module_file(_program(**{"staging: v0.{minor}.{patch}": ""}), own)
+
+
+def test_module_file_takes_the_versions_of_another_program_for_libraries_that_both_have() -> None:
+    own = {
+        "Go": "1.26.0",
+        "Require": [{"Path": "k8s.io/api", "Version": "v0.32.3"}, {"Path": "own.org/x", "Version": "v1.0.0"}],
+        "Replace": [{"Old": {"Path": "k8s.io/api"}, "New": {"Path": "k8s.io/api", "Version": "v0.32.3"}}],
+    }
+    shared = {
+        "Require": [{"Path": "k8s.io/api", "Version": "v0.0.0"}, {"Path": "theirs.org/x", "Version": "v1.0.0"}],
+        "Replace": [{"Old": {"Path": "k8s.io/api"}, "New": {"Path": "k8s.io/api", "Version": "v0.36.1"}}],
+    }
+    said = programs.module_file(_program(), own, shared).splitlines()
+    assert [line for line in said if "/" in line][1:] == ["replace k8s.io/api => k8s.io/api v0.36.1"]
 
 
 def test_build_names_files_after_outputs_and_a_second_build_does_nothing(fake_go: Path) -> None:

@@ -145,17 +145,22 @@ def build(names: Iterable[str] | None = None) -> None:
     """Build the named programs, or all of them; what is current stays as it is.
 
     Two are built at a time, since one thread alone links a program; the modules of those that wait are downloaded
-    meanwhile. A LabError names the log of a build that failed.
+    meanwhile. Those that share the libraries of another one come last and wait for it: before, they would compile them
+    once more. A LabError names the log of a build that failed.
     """
     wanted = [load(name) for name in all_names()] if names is None else [load(name) for name in names]
+    wanted.sort(key=lambda program: bool(program.libraries))
     if not _stale(wanted):
         return
     with paths.locked("programs"), ThreadPoolExecutor(1) as downloads, ThreadPoolExecutor(2) as compilers:
         go, stale = _go(), _stale(wanted)
         fetches = [downloads.submit(_fetch, go, program) for program in stale]
-        builds = [compilers.submit(_build, go, *each) for each in zip(stale, fetches, strict=True)]
+        builds: dict[str, Future[None]] = {}
+        for program, fetch in zip(stale, fetches, strict=True):
+            needed = [fetch, *([builds[program.libraries]] if program.libraries in builds else [])]
+            builds[program.name] = compilers.submit(_build, go, program, needed)
         try:
-            for building in builds:
+            for building in builds.values():
                 building.result()
         finally:
             downloads.shutdown(cancel_futures=True, wait=False)
@@ -170,12 +175,13 @@ def _stale(programs: Iterable[Program]) -> list[Program]:
 def _fetch(go: Go, program: Program) -> None:
     """Download what the program is made of, and nothing that only tests need."""
     arguments = ["list", "-deps", *program.list_arguments(), *program.packages]
-    _run(go, program, arguments, "fetch", "could not be downloaded")
-
-
-def _build(go: Go, program: Program, fetch: Future[None]) -> None:
     with step(f"Download {program.name} {program.version}"):
-        fetch.result()
+        _run(go, program, arguments, "fetch", "could not be downloaded")
+
+
+def _build(go: Go, program: Program, needed: Iterable[Future[None]]) -> None:
+    for each in needed:
+        each.result()
     with step(f"Build {program.name} {program.version}"), paths.replacing(_directory(program)) as new:
         arguments = ["build", *program.build_arguments(), "-o", f"{new}/", *program.packages]
         _run(go, program, arguments, "build", "could not be built")

@@ -9,6 +9,7 @@ A folder holds go.mod and go.sum, the locks that the build obeys, sources of our
     staging: the version of libraries that the program's own go.mod takes from local folders (optional)
     libraries: another program; libraries that both have are taken in that one's versions, and so compiled once for both
         (optional)
+    raised: modules with versions that fit those libraries, where the program's own do not (optional)
     outputs: the name of each built file, and its package
 
 Which module in which version a program is stands in versions.yml; `python -m lab.programs lock NAME` writes the
@@ -59,6 +60,7 @@ class Program:
     linker: str = ""
     staging: str = ""
     libraries: str = ""
+    raised: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -210,6 +212,8 @@ def lock(name: str) -> None:
     published = [f"{package}@{program.version}" for package in program.packages if not package.startswith("./")]
     if published:
         _run(go, program, ["get", "-tool", *published], "lock", "could not be locked", mode="mod")
+    if program.raised:
+        _run(go, program, ["get", *program.raised], "lock", "could not be locked", mode="mod")
     if len(published) < len(program.packages):
         pinned = f"{program.module}@{program.version}"
         _run(go, program, ["get", pinned, "./..."], "lock", "could not be locked", mode="mod")

@@ -19,6 +19,7 @@ import yaml
 from tests.output import of_interest
 
 ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / ".cache/tests"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 
 
@@ -88,8 +89,9 @@ class Site:
         return Run(process.returncode, output, time.monotonic() - began, changed)
 
     def start(self, *arguments: str, playbook: str, inventory: Path | None = None) -> subprocess.Popen[str]:
-        """Begin a playbook in a process group of its own and return at once."""
+        """Begin a playbook in a process group of its own and return at once; LOGS keeps all that it says."""
         program = str(ROOT / ".venv/bin/ansible-playbook")
+        LOGS.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             [program, *playbook.split(), "-i", str(inventory or self.lab.inventory), *arguments],
             cwd=ROOT,
@@ -97,7 +99,12 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env=os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+            env=os.environ
+            | {
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_LOG_PATH": str(LOGS / f"{self.lab.name}.log"),
+            },
         )
 
     def kill_at_task(self, number: int) -> str:

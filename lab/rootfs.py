@@ -67,8 +67,7 @@ def wanted() -> list[str]:
 
 
 def want(name: str) -> None:
-    """Have an operating system built from now on."""
-    find(name)
+    """Have an operating system of SYSTEMS built from now on."""
     (paths.HOSTS / name).mkdir(parents=True, exist_ok=True)
 
 

@@ -38,8 +38,8 @@ from lab.progress import say, step
 RECIPES = paths.PROJECT / "lab/programs"
 VERSIONS = paths.PROJECT / "versions.yml"
 
-# -trimpath: the same program wherever it is built; -s -w: without symbol tables it is a third smaller
-BUILD_FLAGS = ("-trimpath",)
+# -s -w: without symbol tables a program is a third smaller. No -trimpath: it writes into a library the version that
+# the program asks for, not the one it gets, and no two programs had the same (cmd/go/internal/work, buildActionID).
 LINK_FLAGS = ("-s", "-w")
 # Go's own resolver and user lookup, so that programs with C and without have the same packages
 TAGS = ("netgo", "osusergo")
@@ -80,7 +80,7 @@ class Program:
 
     def list_arguments(self) -> list[str]:
         """Return what decides which sources belong to the program."""
-        return [*BUILD_FLAGS, "-tags", ",".join((*TAGS, *self.tags))]
+        return ["-tags", ",".join((*TAGS, *self.tags))]
 
     def key(self) -> str:
         """Hash all that the built files depend on."""

@@ -7,7 +7,8 @@ A folder holds go.mod and go.sum, the locks that the build obeys, sources of our
     variables: what the linker writes into the program's variables, such as its version
     linker: an option for the linker of C (optional)
     staging: the version of libraries that the program's own go.mod takes from local folders (optional)
-    libraries: another program; libraries that both have are taken in that one's versions (optional)
+    libraries: another program; libraries that both have are taken in that one's versions, and so compiled once for both
+        (optional)
     raised: modules with versions that fit those libraries, where the program's own do not (optional)
     outputs: the name of each built file, and its package
 
@@ -146,8 +147,8 @@ def build(names: Iterable[str] | None = None) -> None:
     """Build the named programs, or all of them; what is current stays as it is.
 
     Two are built at a time, since one thread alone links a program; the modules of those that wait are downloaded
-    meanwhile. Those that have the libraries of another one come last and wait for it. A LabError names the log of a
-    build that failed.
+    meanwhile. Those that have the libraries of another one come last and wait for it: before, they would compile them
+    once more. A LabError names the log of a build that failed.
     """
     wanted = [load(name) for name in all_names()] if names is None else [load(name) for name in names]
     wanted.sort(key=lambda program: bool(program.libraries))

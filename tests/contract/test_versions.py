@@ -17,6 +17,7 @@ DEFAULTS = {
     "gpu_driver_branch": ("nvidia", "driver_branch"),
     "container_toolkit_version": ("nvidia", "container_toolkit"),
     "gpu_device_plugin_version": ("nvidia", "device_plugin"),
+    "shared_storage_version": ("storage", "local_path_provisioner"),
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 

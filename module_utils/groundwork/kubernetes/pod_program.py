@@ -4,6 +4,8 @@
     program.py serve PORT      an HTTP server that tells its host name and node, until SIGTERM
     program.py fetch URL       what URL answers
     program.py resolve NAME    the addresses of NAME
+    program.py write PATH TEXT a file with a text, written through to the disk
+    program.py read PATH       the text of a file
     program.py sleep           nothing, until SIGTERM
 
 Pods have it out of a ConfigMap (proof.py), beside pynvml.py, so that any image with Python serves.
@@ -24,6 +26,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
@@ -94,6 +97,21 @@ def resolve(name: str) -> dict[str, Any]:
     return {"addresses": sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None)})}
 
 
+def write(path: str, text: str) -> dict[str, Any]:
+    """Write a file, and return when it is on the disk, or on the server of a network file system."""
+    with Path(path).open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"written": len(text)}
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the text of a file, of at most 64 KiB."""
+    with Path(path).open(encoding="utf-8") as file:
+        return {"text": file.read(1 << 16)}
+
+
 class Whoami(BaseHTTPRequestHandler):
     """Answers every GET with whoami()."""
 
@@ -148,6 +166,8 @@ VERBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
     "serve": (serve, ("port",)),
     "fetch": (fetch, ("url",)),
     "resolve": (resolve, ("name",)),
+    "write": (write, ("path", "text")),
+    "read": (read, ("path",)),
     "sleep": (sleep, ()),
 }
 

@@ -238,9 +238,10 @@ def test_leaving_what_one_is_not_in_changes_nothing(lone: Node) -> None:
     assert (found["changed"], found["diff"]["before"]) == (False, "in no cluster\n")
 
 
-PROOFS: dict[str, object] = {
-    "kubernetes_gpu_verify": {"n2": {"nvidia.com/gpu": ["GPU-a"]}},
-    "kubernetes_network_verify": ["n2"],
+PROOFS: dict[str, dict[str, object]] = {
+    "kubernetes_gpu_verify": {"nodes": {"n2": {"nvidia.com/gpu": ["GPU-a"]}}},
+    "kubernetes_network_verify": {"nodes": ["n2"]},
+    "kubernetes_storage_verify": {"nodes": ["n2"], "storage_class": "local"},
 }
 
 
@@ -261,7 +262,7 @@ def test_pods_run_neither_unasked_nor_in_check_mode(
     monkeypatch.setattr(module.code, "Client", lambda *_: None)
     monkeypatch.setattr(module.code, "prove", prove)
     monkeypatch.setattr(module.code, "compare", lambda *_: [], raising=False)
-    found = module.run(check=check, nodes=PROOFS[name], proofs=proofs, timeout_seconds=7)
+    found = module.run(check=check, **PROOFS[name], proofs=proofs, timeout_seconds=7)
     assert seen == [7.0] * runs
     assert (found["changed"], found.get("failed", False)) == (False, False)
     assert {verdict["status"] for verdict in found["checks"]} == {"failed" if runs else "skipped"}
@@ -294,11 +295,12 @@ def test_a_configuration_that_is_wrong_is_a_verdict_in_preflight_and_a_failure_l
     assert found["offered"] == resources
 
 
-def test_without_nodes_there_is_no_network_to_prove(load: Load) -> None:
-    assert load("kubernetes_network_verify").run(nodes=[])["checks"] == []
+@pytest.mark.parametrize("name", ["kubernetes_network_verify", "kubernetes_storage_verify"])
+def test_without_nodes_there_is_nothing_to_prove(load: Load, name: str) -> None:
+    assert load(name).run(**PROOFS[name] | {"nodes": []})["checks"] == []
 
 
-@pytest.mark.parametrize("name", ["kubernetes_gpu_verify", "kubernetes_network_verify"])
+@pytest.mark.parametrize("name", PROOFS)
 def test_a_cluster_that_cannot_be_reached_fails_with_the_remedy(
     load: Load, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -308,8 +310,7 @@ def test_a_cluster_that_cannot_be_reached_fails_with_the_remedy(
         raise GroundworkError("No cluster", "Run on the admin host.")
 
     monkeypatch.setattr(module.code, "Client", client)
-    nodes: object = {"n2": {}} if name == "kubernetes_gpu_verify" else ["n2"]
-    found = module.run(nodes=nodes)
+    found = module.run(**PROOFS[name])
     assert (found["failed"], found["remedy"], found["msg"]) == (
         True, "Run on the admin host.", "No cluster. Run on the admin host.",
     )  # fmt: skip

@@ -101,6 +101,12 @@ def test_what_stands_in_the_way_is_the_answer(capsys: pytest.CaptureFixture[str]
     assert "refused" in json.loads(capsys.readouterr().out)["error"]
 
 
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    file = str(tmp_path / "word")
+    assert verify.write(file, "kept") == {"written": 4}
+    assert verify.read(file) == {"text": "kept"}
+
+
 def test_resolve_lists_addresses() -> None:
     assert "127.0.0.1" in verify.resolve("localhost")["addresses"]
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lab import faults, hosts, inventory, lifecycle, model, namespace, podman, rootfs, snapshots
+from lab import faults, hosts, inventory, lifecycle, model, namespace, podman, rootfs, share, snapshots
 from lab.errors import LabError
 from lab.model import Gpus, Host, Lab
 from lab.status import status, table
@@ -204,6 +204,13 @@ def _fault(options: argparse.Namespace) -> int:
     return 0
 
 
+def _share(options: argparse.Namespace) -> int:
+    variables = inventory.shared(share.serve(_lab(options), options.host))
+    text = "\n".join(f"{name}: {value}" for name, value in variables.items())
+    _print(options, {"ok": True, "variables": variables}, text)
+    return 0
+
+
 def _build(options: argparse.Namespace) -> int:
     from lab import build  # builds everything there is, and so imports every module that can build
 
@@ -247,6 +254,7 @@ VERBS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Callable[[argpa
     "reboot": (_reboot, "reboot a host from inside and wait until it is back", _host_arguments),
     "snapshot": (_snapshot, "save the hosts as a stage, bring one back, list them, delete one", _snapshot_arguments),
     "fault": (_fault, "break something; `fault clear` mends all", _fault_arguments),
+    "share": (_share, "serve a network filesystem from a host, which the lab's inventory mounts", _host_arguments),
     "build": (_build, "build what labs are made of, or the named parts", _build_arguments),
     "inventory": (_inventory, "print the lab's inventory for Ansible; with --json where it is, too", _no_arguments),
 }

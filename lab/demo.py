@@ -59,6 +59,8 @@ def _up() -> int:
     with step("Raise three hosts and their mirror"):
         if status := cli.main(["up"]):
             return status
+        if status := cli.main(["share", "n1"]):
+            return status
     with step("ansible-playbook site.yml -i inventories/lab"):
         status = subprocess.run(PLAYBOOK, cwd=ROOT).returncode
     _show_report(time.monotonic() - began)

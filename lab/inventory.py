@@ -10,6 +10,7 @@ import yaml
 from lab import paths
 from lab.model import Lab
 
+VOLUME = "shared"
 _VARIABLES = paths.PROJECT / "inventories/lab/group_vars"
 
 
@@ -35,6 +36,7 @@ def content(lab: Lab) -> dict[str, Any]:
         "ansible_control_path_dir": f"{lab.directory}/ssh",
         "site_cluster_name": lab.name,
     }
+    variables |= shared(lab)
     hosts = {host.name: {"ansible_host": host.address} for host in lab.hosts}
     control_plane, workers = dict(list(hosts.items())[:1]), dict(list(hosts.items())[1:])
     groups: dict[str, Any] = {"all": {"vars": variables}, "control_plane": {"hosts": control_plane}}
@@ -43,3 +45,12 @@ def content(lab: Lab) -> dict[str, Any]:
     if with_gpus := {host.name: None for host in lab.hosts if host.gpus}:
         groups["gpu_nodes"] = {"hosts": with_gpus}
     return groups
+
+
+def shared(lab: Lab) -> dict[str, str]:
+    """Return what mounts the lab's network filesystem, where a host serves one."""
+    if not lab.share:
+        return {}
+    names = ("path", "source", "type")
+    values = (f"/srv/{VOLUME}", f"{lab.share}:/{VOLUME}", "glusterfs")
+    return {f"shared_storage_{name}": value for name, value in zip(names, values, strict=True)}

@@ -43,12 +43,13 @@ class Host:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab. `subnet` is a /24; `mirror` tells whether it has one."""
+    """A lab. `subnet` is a /24; `mirror`: whether it has one; `share`: the host that serves a filesystem, if any."""
 
     name: str
     subnet: str
     mirror: bool = True
     hosts: tuple[Host, ...] = ()
+    share: str = ""
 
     @property
     def directory(self) -> Path:
@@ -116,7 +117,7 @@ def load(name: str) -> Lab | None:
     except FileNotFoundError:
         return None
     hosts = tuple(Host(**{**each, "gpus": Gpus(**each["gpus"]) if each["gpus"] else None}) for each in data["hosts"])
-    return Lab(data["name"], data["subnet"], data["mirror"], hosts)
+    return Lab(data["name"], data["subnet"], data["mirror"], hosts, data.get("share", ""))
 
 
 def existing(name: str) -> Lab:

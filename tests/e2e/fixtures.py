@@ -28,6 +28,7 @@ def lab() -> Iterator[Lab]:
     if not KEEP:
         LAB("down")
     LAB("up", timeout=3600)
+    LAB("share", "n1")
     yield LAB
     if not KEEP:
         LAB("down")

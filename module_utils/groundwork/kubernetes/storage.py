@@ -52,7 +52,7 @@ def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
 def _prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> Check:
     first, *others = wanted.nodes
     word = secrets.token_hex(16)
-    faults = []
+    faults: list[str] = []
     with _pod(cluster, wanted, waiter, "writer", first) as writer:
         faults += _fault(cluster, wanted, writer, ["write", FILE, word], "written", len(word))
     for node in [first, *others] if wanted.shared else [first]:

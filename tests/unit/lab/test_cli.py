@@ -41,7 +41,7 @@ def test_nonsense_about_hosts_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_verb_takes_a_lab_and_json(verb: str) -> None:
-    few = {"shell": ["n1"], "reboot": ["n1"], "snapshot": ["list"], "fault": ["clear"]}
+    few = {"shell": ["n1"], "reboot": ["n1"], "snapshot": ["list"], "fault": ["clear"], "share": ["n1"]}
     options = cli.parser().parse_args([verb, "--lab", "other", "--json", *few.get(verb, [])])
     assert (options.lab, options.json) == ("other", True)
 

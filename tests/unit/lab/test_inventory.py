@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -40,6 +41,15 @@ def test_the_inventory_in_the_repository_is_the_default_labs() -> None:
 def test_the_smallest_inventory_is_one_host() -> None:
     lab = Lab("one", "10.77.4.0/24", hosts=(Host("a", "debian-12", "10.77.4.11", Gpus("L40S", 1)),))
     assert members(inventory.content(lab)) == {"control_plane": {"a": "10.77.4.11"}, "gpu_nodes": {"a": "10.77.4.11"}}
+
+
+def test_what_a_host_serves_is_mounted() -> None:
+    lab = replace(default_lab(), share="n1")
+    written = yaml.safe_load((paths.PROJECT / "inventories/lab/hosts.yml").read_text())["all"]["vars"]
+    mounted = {name: value for name, value in written.items() if name.startswith("shared_storage_")}
+    assert inventory.shared(lab) == mounted
+    assert mounted.items() <= inventory.content(lab)["all"]["vars"].items()
+    assert not inventory.shared(default_lab())
 
 
 def test_hosts_are_known_by_their_keys() -> None:

@@ -238,7 +238,7 @@ def test_leaving_what_one_is_not_in_changes_nothing(lone: Node) -> None:
     assert (found["changed"], found["diff"]["before"]) == (False, "in no cluster\n")
 
 
-PROOFS: dict[str, dict[str, object]] = {
+PROOFS: dict[str, dict[str, Any]] = {
     "kubernetes_gpu_verify": {"nodes": {"n2": {"nvidia.com/gpu": ["GPU-a"]}}},
     "kubernetes_network_verify": {"nodes": ["n2"]},
     "kubernetes_storage_verify": {"nodes": ["n2"], "storage_class": "local"},
@@ -293,6 +293,40 @@ def test_a_configuration_that_is_wrong_is_a_verdict_in_preflight_and_a_failure_l
     assert (later["failed"], "sharing" in later["msg"]) == (True, True)
     found = module.run(configurations={"default": right}, selected="default", resources=resources)
     assert found["offered"] == resources
+
+
+def test_a_mount_point_is_made_and_protected_once(load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module, point, done = load("mount_point"), tmp_path / "srv/shared", []
+    monkeypatch.setattr(module.code.mounts, "is_protected", lambda path: path in done)
+    monkeypatch.setattr(module.code.mounts, "protect", lambda path, _wanted: done.append(path))
+    assert module.run(check=True, path=str(point))["changed"] is True
+    assert not point.exists()
+    assert [module.run(path=str(point))["changed"] for _ in range(2)] == [True, False]
+    assert done == [point]
+
+
+def test_a_filesystem_that_protects_nothing_is_no_change(
+    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = load("mount_point")
+    monkeypatch.setattr(module.code.mounts, "is_protected", lambda _: None)
+    found = module.run(path=str(tmp_path))
+    assert (found["changed"], found["protected"]) == (False, None)
+
+
+def test_a_probe_of_nothing_says_so(load: Load, tmp_path: Path) -> None:
+    found = load("shared_filesystem_probe").run(path=str(tmp_path), stage="begin", host="n1")
+    assert (found["changed"], found["mount"], found["word"]) == (False, None, "")
+    assert [(check["name"], check["status"]) for check in found["checks"]] == [
+        ("shared_storage.path_is_mounted", "failed")
+    ]
+
+
+def test_an_nfs_server_that_is_not_there_is_a_failed_check(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("nfs_server_verify")
+    monkeypatch.setattr(module.code.nfs, "PORT", 1)
+    (found,) = module.run(server="127.0.0.1", check_name="shared_storage.server_answers")["checks"]
+    assert (found["name"], found["status"]) == ("shared_storage.server_answers", "failed")
 
 
 @pytest.mark.parametrize("name", ["kubernetes_network_verify", "kubernetes_storage_verify"])

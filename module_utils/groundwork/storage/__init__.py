@@ -1,0 +1,1 @@
+"""Filesystems that hosts share, and the servers they come from."""

@@ -16,7 +16,8 @@ from lab.run import run
 
 VOLUME = inventory.VOLUME
 SECONDS = 300
-# The brick's folder belongs to whom root becomes. Nothing here waits: what is not there yet, the next line makes.
+# With stat-prefetch a renamed file is found by its old name as long as somebody looks. The brick's folder belongs to
+# whom root becomes. Nothing here waits: what is not there yet, the next line makes.
 _SERVE = """\
 set -eu
 volume=$1 brick=/var/lib/$1/brick
@@ -30,6 +31,7 @@ volume=$1 brick=/var/lib/$1/brick
         install -d -o 65534 -g 65534 "$brick"
         gluster --mode=script volume create "$volume" "$(hostname):$brick" force
         gluster volume set "$volume" server.root-squash on
+        gluster volume set "$volume" performance.stat-prefetch off
     fi
     gluster volume info "$volume" | grep -q '^Status: Started' || gluster volume start "$volume"
 } < /dev/null

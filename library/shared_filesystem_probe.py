@@ -95,6 +95,9 @@ from ansible.module_utils.groundwork.module import finish
 from ansible.module_utils.groundwork.storage.shared import STAGES, Found, Stage
 from ansible.module_utils.groundwork.waiting import Waiter
 
+EVERY_SECONDS = 2.0
+"""Rarely enough for what clients remember to grow old: asking keeps it fresh with some."""
+
 
 def main() -> None:
     """Do one stage and exit."""
@@ -117,7 +120,7 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         stage = Stage(Path(given["path"]), **{name: given[name] for name in names})
-        found: Found = getattr(stage, given["stage"])(Waiter(given["timeout_seconds"]))
+        found: Found = getattr(stage, given["stage"])(Waiter(given["timeout_seconds"], every=EVERY_SECONDS))
         return found.to_dict()
 
     finish(module, work)

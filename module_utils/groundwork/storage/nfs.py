@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from ansible.module_utils.groundwork.check import Check, failed, ok
 
@@ -36,6 +38,24 @@ def check(name: str, server: str, version: int, seconds: float, connect: Connect
     except (OSError, struct.error) as error:
         refusal = str(error) or type(error).__name__
     return failed(name, refusal, wanted, remedy) if refusal else ok(name, wanted)
+
+
+class _FileHandle(ctypes.Structure):
+    """A file's name for life, as open_by_handle_at(2) has it."""
+
+    _fields_ = (("size", ctypes.c_uint), ("type", ctypes.c_int), ("handle", ctypes.c_char * 128))
+
+
+def exportable(path: Path) -> Check:
+    """Whether the filesystem of a folder, or of where it will be, knows files by handles, as NFS servers name them."""
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    found, mount = _FileHandle(size=128), ctypes.c_int()
+    libc = ctypes.CDLL(None, use_errno=True)
+    told = (-100, os.fsencode(there), ctypes.byref(found), ctypes.byref(mount), 0)  # relative to the working directory
+    refusal = os.strerror(ctypes.get_errno()) if libc.name_to_handle_at(*told) else ""
+    name, wanted = "nfs_server.path_can_be_exported", f"the filesystem of {path} knows files by handles"
+    remedy = "Mount a disk there, of ext4 or XFS for instance: overlays and most FUSE filesystems cannot be exported."
+    return failed(name, f"{there}: {refusal}", wanted, remedy) if refusal else ok(name, f"{there} can", wanted)
 
 
 def _ask(connection: socket.socket, version: int) -> str:

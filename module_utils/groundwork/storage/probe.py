@@ -104,7 +104,7 @@ class Folder:
         folder = self._of(host)
         if not folder.is_dir():
             return  # told by `look` already
-        if _read(folder / MOVED) != self.others[host] or _exists(folder / WORD):
+        if _exists(folder / WORD) or _read(folder / MOVED) != self.others[host]:
             yield f"what {host} renames is not seen"
         if _exists(folder / DELETED):
             yield f"what {host} deletes is still seen"
@@ -121,8 +121,11 @@ def _read(file: Path) -> str | None:
 
 
 def _exists(file: Path) -> bool:
-    """Whether a file is there by the listing of its folder and by its own name, which clients remember apart."""
-    return file in file.parent.iterdir() or file.exists()
+    """Whether a file is there by its own name or by the listing of its folder, which clients remember apart.
+
+    In this order: GlusterFS takes the listing, or a look at the new name, for news of the file whatever it is called.
+    """
+    return file.exists() or file in file.parent.iterdir()
 
 
 def _write(file: Path, word: str) -> None:

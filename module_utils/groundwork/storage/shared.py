@@ -130,11 +130,11 @@ class Stage:
 
     def _shared(self, faults: Sequence[str]) -> Check:
         others = sorted(set(self.words) - {self.host})
+        lock = f", and the lock of {self.holder}" if self.holder in others else ""
         return judge(
             "shared_storage.path_is_shared",
             not faults,
-            "; ".join(faults)
-            or f"what {', '.join(others)} write, rename and delete is seen, and a lock of {self.holder}",
+            "; ".join(faults) or f"what {', '.join(others)} wrote, renamed and deleted{lock}",
             "every host sees what the others write, rename, delete and lock",
             "Mount the same filesystem on every node, with locks (Lustre: option flock; NFS: not nolock).",
         )

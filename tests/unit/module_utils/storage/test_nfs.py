@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.groundwork.check import Check
@@ -61,6 +62,17 @@ def test_others_say_why_not(answer: Answer, said: str) -> None:
     found = check(answer)
     assert (found.status, found.observed) == ("failed", said)
     assert "nas" in found.remedy
+
+
+def test_a_folder_on_a_disk_can_be_exported_before_it_is_there(tmp_path: Path) -> None:
+    found = nfs.exportable(tmp_path / "to/be/made")
+    assert (found.status, found.observed) == ("ok", f"{tmp_path} can")
+
+
+def test_a_filesystem_without_handles_cannot_be_exported() -> None:
+    found = nfs.exportable(Path("/proc/self"))
+    assert (found.status, found.name) == ("failed", "nfs_server.path_can_be_exported")
+    assert "not supported" in found.observed
 
 
 def test_a_server_that_is_not_there_is_told() -> None:

@@ -46,7 +46,8 @@ def test_hosts_that_share_see_each_other_and_leave_nothing(tmp_path: Path) -> No
     assert {host: [status for status, _ in checks] for host, checks in found.items()} == {
         host: ["ok", "ok", "ok"] for host in HOSTS
     }
-    assert found["n2"][2][1] == "what n1, n3 write, rename and delete is seen, and a lock of n1"
+    assert found["n1"][2][1] == "what n2, n3 wrote, renamed and deleted"
+    assert found["n2"][2][1] == "what n1, n3 wrote, renamed and deleted, and the lock of n1"
     assert list(tmp_path.iterdir()) == []
 
 

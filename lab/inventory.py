@@ -44,7 +44,7 @@ def content(lab: Lab) -> dict[str, Any]:
         groups["workers"] = {"hosts": workers}
     if with_gpus := {host.name: None for host in lab.hosts if host.gpus}:
         groups["gpu_nodes"] = {"hosts": with_gpus}
-    return groups
+    return groups | {"nfs_server": {"hosts": {}}}
 
 
 def shared(lab: Lab) -> dict[str, str]:

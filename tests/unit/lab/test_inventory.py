@@ -40,7 +40,11 @@ def test_the_inventory_in_the_repository_is_the_default_labs() -> None:
 
 def test_the_smallest_inventory_is_one_host() -> None:
     lab = Lab("one", "10.77.4.0/24", hosts=(Host("a", "debian-12", "10.77.4.11", Gpus("L40S", 1)),))
-    assert members(inventory.content(lab)) == {"control_plane": {"a": "10.77.4.11"}, "gpu_nodes": {"a": "10.77.4.11"}}
+    assert members(inventory.content(lab)) == {
+        "control_plane": {"a": "10.77.4.11"},
+        "gpu_nodes": {"a": "10.77.4.11"},
+        "nfs_server": {},
+    }
 
 
 def test_what_a_host_serves_is_mounted() -> None:

@@ -202,13 +202,13 @@ def test_helper_pods_have_no_rights_and_little_of_roots(role: Make) -> None:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """What a teardown calls, but for start-stop-daemon: it notes for whom it runs, and runs the rest as we are."""
+    """What a teardown calls: a start-stop-daemon that notes for whom it runs, and an rm that fails until then."""
     folder = tmp_path / "programs"
     folder.mkdir()
     daemon = folder / "start-stop-daemon"
     daemon.write_text(
-        f'#!/bin/sh\nwhile [ "$1" != -- ]; do [ "$1" = -c ] && echo "$2" >> {folder}/owners; shift; done\n'
-        f'shift\ntouch {folder}/allowed\nexec /usr/bin/env "$@"\n'
+        f"#!/bin/sh\ncat {folder}/passwd >> {folder}/owners\ntouch {folder}/allowed\n"
+        'while [ "$1" != -- ]; do shift; done\nshift\nexec /usr/bin/env "$@"\n'
     )
     remove = folder / "rm"
     remove.write_text(f'#!/bin/sh\n[ -e {folder}/allowed ] || exit 1\nexec /bin/rm "$@"\n')
@@ -218,7 +218,8 @@ def programs(tmp_path: Path) -> Path:
 
 
 def teardown(found: Role, volume: Path, programs: Path) -> int:
-    script = found.objects("settings.yml.j2")[0]["data"]["teardown"]
+    """The exit status of the script, with a file of users of its own."""
+    script = found.objects("settings.yml.j2")[0]["data"]["teardown"].replace("/etc/passwd", f"{programs}/passwd")
     environment = os.environ | {"VOL_DIR": str(volume), "PATH": f"{programs}:{os.environ['PATH']}"}
     return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, timeout=20).returncode
 
@@ -231,7 +232,7 @@ def test_a_volume_that_root_may_not_remove_is_removed_by_its_owners(role: Make, 
     assert teardown(role("shared_storage"), volume, programs) == 0
     assert not volume.exists()
     owner = volume.parent.stat()
-    assert (programs / "owners").read_text().split() == [f"{owner.st_uid}:{owner.st_gid}"]
+    assert (programs / "owners").read_text().split() == [f"owner:x:{owner.st_uid}:{owner.st_gid}::/:"]
 
 
 def test_a_volume_that_root_may_remove_needs_nobody_else(role: Make, tmp_path: Path, programs: Path) -> None:

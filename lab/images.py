@@ -9,6 +9,7 @@ A folder below lab/images describes one: a Containerfile, files of ours, and ima
     wheel: a project, whose wheel out of the mirror is there
     base: the image of the lab that this one is built on
     folder: where the Containerfile is, if elsewhere in the project
+    files: files of the project that are there too
 
 buildah builds them without network, in a mount namespace and a storage of their own, both gone afterwards.
 """
@@ -43,6 +44,7 @@ class Image:
     compile: str = ""
     wheel: str = ""
     base: str = ""
+    files: tuple[Path, ...] = ()
 
     @property
     def layout(self) -> Path:
@@ -54,7 +56,8 @@ class Image:
         program = programs.directory(self.program).name if self.program else ""
         wheel = wheels.find(self.wheel).name if self.wheel else ""
         base = load(self.base).key() if self.base else ""
-        return kept.key(self.reference, self.folder, self.packages, self.compile, program, wheel, base, Path(__file__))
+        made_of = (self.reference, self.folder, *self.files, self.packages, self.compile, program, wheel, base)
+        return kept.key(*made_of, Path(__file__))
 
 
 def names() -> list[str]:
@@ -68,6 +71,7 @@ def load(name: str) -> Image:
     version = programs.load(values["program"]).version if "program" in values else ""
     values["reference"] = values["reference"].format(version=version, tag=_tags().get(name))
     values["packages"] = tuple(values.get("packages", ()))
+    values["files"] = tuple(paths.PROJECT / file for file in values.get("files", ()))
     values["folder"] = paths.PROJECT / values.get("folder", f"lab/images/{name}")
     return Image(name=name, **values)
 
@@ -129,6 +133,8 @@ def _lend(base: Image, work: Path) -> None:
 def _collect(image: Image, context: Path) -> None:
     """Put together what the Containerfile copies from."""
     shutil.copytree(image.folder, context, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in image.files:
+        shutil.copy(file, context)
     if image.program:
         shutil.copytree(programs.directory(image.program), context, dirs_exist_ok=True)
     if image.packages:

@@ -18,6 +18,10 @@ DEFAULTS = {
     "container_toolkit_version": ("nvidia", "container_toolkit"),
     "gpu_device_plugin_version": ("nvidia", "device_plugin"),
     "shared_storage_version": ("storage", "local_path_provisioner"),
+    "monitoring_prometheus_version": ("monitoring", "prometheus"),
+    "monitoring_node_exporter_version": ("monitoring", "node_exporter"),
+    "monitoring_blackbox_exporter_version": ("monitoring", "blackbox_exporter"),
+    "monitoring_dcgm_exporter_version": ("monitoring", "dcgm_exporter"),
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -58,6 +62,24 @@ def test_hosts_get_these() -> None:
     found = pins(lock)
     assert {name: found.get(name.lower()) for name in VERSIONS["host_python"]} == VERSIONS["host_python"]
     assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z])", lock.read_text())[1:])
+
+
+def test_the_gpu_exporter_is_built_of_these() -> None:
+    """And is the image that the role runs."""
+    found = pins(ROOT / "images/gpu-exporter/requirements.txt")
+    wanted = VERSIONS["monitoring"] | VERSIONS["host_python"]
+    assert found == {name: wanted[name] for name in ("nvidia-ml-py", "grpcio", "typing-extensions")}
+    tag = VERSIONS["monitoring"]["gpu_exporter"]
+    assert defaults()["monitoring_gpu_exporter_image"] == f"docker.io/groundwork/gpu-exporter:{tag}"
+    assert VERSIONS["lab"]["images"]["gpu-exporter"] == tag
+
+
+@pytest.mark.parametrize("name", ["prometheus", "node-exporter", "blackbox-exporter"])
+def test_the_lab_asks_for_what_its_mirror_has(name: str) -> None:
+    """Debian's versions, by the variables that any site could set."""
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    variable = f"monitoring_{name.replace('-', '_')}_version"
+    assert f"v{set_by_lab[variable]}" == VERSIONS["lab"]["images"][name]
 
 
 @pytest.mark.parametrize("program", VERSIONS["lab"]["programs"])

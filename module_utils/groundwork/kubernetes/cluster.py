@@ -78,6 +78,10 @@ class Client:
         """See Cluster."""
         return self._call("POST", path, body=body)
 
+    def replace(self, path: str, body: Object) -> Object:
+        """The object as the server put it in place of the one at `path`."""
+        return self._call("PUT", path, body=body)
+
     def delete(self, path: str) -> None:
         """See Cluster."""
         try:

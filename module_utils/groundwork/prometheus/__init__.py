@@ -1,0 +1,1 @@
+"""Prometheus, asked as its users ask it."""

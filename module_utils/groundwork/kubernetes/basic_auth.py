@@ -10,7 +10,7 @@ import binascii
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ansible.module_utils.groundwork import bcrypt
@@ -40,7 +40,7 @@ class Wanted:
     namespace: str
     name: str
     username: str
-    password: str = ""
+    password: str = field(default="", repr=False)
 
     @property
     def path(self) -> str:
@@ -58,7 +58,7 @@ class Plan:
     """What to do: "create", "replace" or "" for nothing; `password` is empty where it would be made."""
 
     action: str
-    password: str
+    password: str = field(repr=False)
     reason: str = ""
 
 

@@ -59,7 +59,7 @@ class Client:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise GroundworkError(f"Prometheus refused {path} with status {error.code}", REMEDY) from None
-        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             raise GroundworkError(f"Prometheus does not answer at {self.url}: {error}", REMEDY) from None
 
     def status_for_strangers(self, url: str = "") -> int:
@@ -83,7 +83,9 @@ def find(cluster: Reader, namespace: str, service: str, secret: str) -> Client:
     Raises GroundworkError where one of the two is not there.
     """
     address = str(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}")["spec"]["clusterIP"])
-    data = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{secret}")["data"]
+    data = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{secret}").get("data") or {}
+    if not {"username", "password"} <= set(data):
+        raise GroundworkError(f"The Secret {secret} has no password", "Run playbooks/platform.yml, which makes one.")
     host = f"[{address}]" if ":" in address else address
     username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
     return Client(f"http://{host}:9090", username, password)

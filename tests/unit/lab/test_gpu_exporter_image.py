@@ -215,6 +215,26 @@ def test_one_that_hangs_from_the_beginning_hides_no_other(gpus: Gpus, node: Call
     wait_for(seen, 30, "look at Node")
 
 
+def test_those_who_wait_share_one_round(gpus: Gpus, node: Callable[..., Any]) -> None:
+    """Several who ask at once wait for two rounds at the most, not for one each."""
+    gpus.put({})
+    here = node()
+    here.samples()
+    rounds = []
+    ask = here._ask
+
+    def slowly() -> Iterator[Any]:
+        rounds.append(time.monotonic())
+        time.sleep(0.5)
+        yield from ask()
+
+    here._ask = slowly
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        answers = [task.result() for task in [pool.submit(here.samples) for _ in range(6)]]
+    assert len(rounds) <= 2
+    assert all(values(samples, "groundwork_gpu_up") == {"0": 1} for samples in answers)
+
+
 def test_a_lost_gpu_keeps_its_name_and_comes_back(gpus: Gpus, node: Callable[..., Any]) -> None:
     gpus.put({}, {})
     here = node()

@@ -68,19 +68,27 @@ def asks_who_is_there(prometheus: Prometheus, targets: Iterable[Mapping[str, Any
 
 
 def targets_are_up(targets: Sequence[Mapping[str, Any]], wanted: Wanted) -> Check:
-    """Every target answers, and each node has those that it should have."""
+    """Every target of the wanted nodes answers, and each node has those that it should have.
+
+    A node that took no part in the run is reported by others; GPU exporters are judged by the GPUs that they measure.
+    """
+    judged = [
+        target
+        for target in targets
+        if target["labels"].get("node") in {None, *wanted.nodes} and target["labels"].get("job") != "gpu-exporter"
+    ]
     faults = [
         f"{target['labels'].get('job')} of {_node(target)}: {target['lastError'] or 'not asked yet'}"
-        for target in targets
+        for target in judged
         if target["health"] != "up"
     ]
     for job in ("node-exporter", "kubelet"):
-        there = {target["labels"].get("node") for target in targets if target["labels"].get("job") == job}
+        there = {target["labels"].get("node") for target in judged if target["labels"].get("job") == job}
         faults += [f"{job} of {node} is missing" for node in wanted.nodes if node not in there]
     return judge(
         "monitoring.targets_are_up",
         not faults,
-        "; ".join(faults) or f"{len(targets)} targets",
+        "; ".join(faults) or f"{len(judged)} targets",
         "every target answers, on every node",
         "See the pods in the namespace; docs/runbooks/target-down.md says where to look for each.",
     )
@@ -98,7 +106,7 @@ def gpus_are_measured(series: Iterable[Mapping[str, Any]], wanted: Wanted) -> Ch
         not missing,
         f"missing: {', '.join(missing)}" if missing else f"{len(listed)} GPUs",
         "every GPU that NVML shows",
-        "See the log of the node's gpu-exporter pod, and docs/runbooks/gpu-lost.md.",
+        "See the node's pod of gpu-exporter and its log, and docs/runbooks/gpus-not-measured.md.",
     )
 
 

@@ -77,6 +77,14 @@ def test_a_target_that_was_not_asked_yet_is_not_up(prometheus: FakePrometheus) -
     assert judged(prometheus)["targets_are_up"] == ("failed", "node-exporter of n2: not asked yet")
 
 
+def test_nodes_that_took_no_part_and_gpu_exporters_are_judged_elsewhere(prometheus: FakePrometheus) -> None:
+    prometheus.targets.append(target("kubelet", "n9", "down", "no route to host"))
+    exporter = target("gpu-exporter", "10.1.2.3:9400", "down", "no route to host")
+    del exporter["labels"]["node"]
+    prometheus.targets.append(exporter)
+    assert judged(prometheus)["targets_are_up"] == ("ok", "4 targets")
+
+
 def test_a_node_without_a_target_is_named(prometheus: FakePrometheus) -> None:
     del prometheus.targets[3]
     assert judged(prometheus)["targets_are_up"] == ("failed", "kubelet of n2 is missing")

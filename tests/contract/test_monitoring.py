@@ -203,8 +203,9 @@ class Rendered:
         self.templar = Templar(loader=loader, variables=self.variables)
 
     def objects(self) -> list[dict[str, Any]]:
-        names = ["namespace.yml.j2", *self.templar.template(self.variables["__monitoring_templates"])]
-        return [each for name in names for each in yaml.safe_load_all(self.lookup(name)) if each]
+        namespace = yaml.safe_load(self.lookup("namespace.yml.j2"))
+        found: list[dict[str, Any]] = self.templar.template(self.variables["__monitoring_objects"])
+        return [namespace, *found]
 
     def lookup(self, name: str) -> str:
         expression = "{{ lookup('ansible.builtin.template', '" + name + "') }}"

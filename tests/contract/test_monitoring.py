@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -168,6 +169,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "monitoring_gpu_exporter": "dcgm",
         "monitoring_storage_class": "local",
         "monitoring_alertmanagers": ["alerts:9093"],
+        "monitoring_scrape_configs": [{"job_name": "mlflow", "static_configs": [{"targets": ["mlflow.mlflow:5000"]}]}],
         "monitoring_scrape_interval_seconds": 5,
     },
 }
@@ -204,6 +206,7 @@ class Rendered:
         loader.set_basedir(str(ROLE))
         self.templar = Templar(loader=loader, variables=self.variables)
 
+    @functools.cache  # noqa: B019 (two of them, for the time of this module)
     def objects(self) -> list[dict[str, Any]]:
         namespace = yaml.safe_load(self.lookup("namespace.yml.j2"))
         found: list[dict[str, Any]] = self.templar.template(self.variables["__monitoring_objects"])
@@ -225,7 +228,7 @@ def plugins() -> None:
     init_plugin_loader()
 
 
-@pytest.fixture(params=VARIANTS, ids=str)
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
 def rendered(request: pytest.FixtureRequest) -> Rendered:
     return Rendered(VARIANTS[request.param])
 
@@ -350,6 +353,13 @@ def test_prometheus_accepts_its_configuration(rendered: Rendered, tmp_path: Path
     file = tmp_path / "prometheus.yml"
     file.write_text(rendered.lookup("prometheus_config.yml.j2"))
     promtool("check", "config", "--syntax-only", file)
+
+
+def test_a_site_can_add_jobs(rendered: Rendered) -> None:
+    names = [job["job_name"] for job in yaml.safe_load(rendered.lookup("prometheus_config.yml.j2"))["scrape_configs"]]
+    assert names[:3] == ["prometheus", "node-exporter", "gpu-exporter"]
+    assert names[7:] == [job["job_name"] for job in rendered.variables["monitoring_scrape_configs"]]
+    assert len(set(names)) == len(names)
 
 
 @with_promtool

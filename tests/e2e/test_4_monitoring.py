@@ -58,6 +58,26 @@ def test_every_node_and_gpu_is_measured_and_strangers_are_refused(site: Site) ->
     assert {f"monitoring.{name}" for name in wanted} <= {check["name"] for check in site.checks("ok")}
 
 
+READ = (
+    "node_collector_unhealthy_nodes_in_zone",
+    "kubelet_running_pods",
+    "node_filesystem_avail_bytes",
+    "node_network_receive_bytes_total",
+    "probe_ssl_earliest_cert_expiry",
+    "prometheus_rule_evaluation_failures_total",
+    "groundwork_gpu_up",
+    "groundwork_pod_resources_up == 1",
+    "DCGM_FI_DEV_XID_ERRORS",
+    "DCGM_FI_DEV_CLOCKS_EVENT_REASONS",
+    "DCGM_FI_DEV_ROW_REMAP_PENDING",
+)
+
+
+@pytest.mark.parametrize("series", READ)
+def test_rules_and_dashboards_find_what_they_read(site: Site, series: str) -> None:
+    assert query(site, series), f"Prometheus has no {series}"
+
+
 def test_the_password_is_private_and_no_log_has_it(site: Site) -> None:
     path = site.artifacts / "monitoring.yml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -383,7 +383,7 @@ def test_playbooks_and_the_role_agree_on_the_default() -> None:
         if task.get("ansible.builtin.include_role", {}).get("name") == "monitoring"
     ]
     assert len(asked) == 4
-    assert set(asked) == {f"monitoring_enabled | default({str(default).lower()})"}
+    assert set(asked) == {f"monitoring_enabled | default({str(default).lower()}) | bool"}
 
 
 def test_remove_takes_away_what_is_outside_of_the_namespace(rendered: Rendered) -> None:

@@ -166,7 +166,7 @@ def test_both_gpu_exporters_have_what_is_read() -> None:
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "with all that can be set": {
-        "monitoring_gpu_exporter": "dcgm",
+        "monitoring_gpu_exporter": "groundwork",
         "monitoring_storage_class": "local",
         "monitoring_alertmanagers": ["alerts:9093"],
         "monitoring_scrape_configs": [{"job_name": "mlflow", "static_configs": [{"targets": ["mlflow.mlflow:5000"]}]}],

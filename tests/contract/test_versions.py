@@ -77,7 +77,7 @@ def test_the_gpu_exporter_is_built_of_these() -> None:
 @pytest.mark.parametrize("name", ["prometheus", "node-exporter", "blackbox-exporter"])
 def test_the_lab_asks_for_what_its_mirror_has(name: str) -> None:
     """Debian's versions, by the variables that any site could set."""
-    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/monitoring.yml").read_text())
     variable = f"monitoring_{name.replace('-', '_')}_version"
     assert f"v{set_by_lab[variable]}" == VERSIONS["lab"]["images"][name]
 

@@ -8,7 +8,9 @@ module: kubernetes_basic_auth
 short_description: Keep a Secret with a password that is made once, and its hash for Prometheus's programs
 description:
   - Makes a random password where there is none. One that is there stays, unless another one is given.
-  - The Secret has C(username), C(password), and C(web.yml), a C(--web.config.file) with the password's bcrypt hash.
+  - >-
+    The Secret has C(username), C(password), and C(web.yml), a C(--web.config.file) with the password's bcrypt hash and
+    the certificate's place.
   - Use it with C(no_log), since it returns the password.
 options:
   namespace:
@@ -25,6 +27,10 @@ options:
     required: true
   password:
     description: The password; empty means the one that is there, or a new one.
+    type: str
+    default: ""
+  certificate:
+    description: The folder of C(tls.crt) and C(tls.key) where the program runs; empty for one that does not encrypt.
     type: str
     default: ""
   kubeconfig:
@@ -81,6 +87,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "username": {"type": "str", "required": True},
             "password": {"type": "str", "default": "", "no_log": True},
+            "certificate": {"type": "str", "default": ""},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
         },
         supports_check_mode=True,
@@ -89,7 +96,8 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
-        wanted = Wanted(given["namespace"], given["name"], given["username"], given["password"])
+        keys = ("namespace", "name", "username", "password", "certificate")
+        wanted = Wanted(*(given[key] for key in keys))
         found = observe(cluster, wanted)
         planned = plan(found, wanted)
         password = planned.password

@@ -8,7 +8,7 @@ module: prometheus_verify
 short_description: Judge whether Prometheus measures every node and GPU
 description:
   - Asks Prometheus through its Service, with the password out of its Secret, for its targets, GPUs, rules and alerts.
-  - Requests without a password must be refused, by Prometheus and by the nodes' exporters.
+  - Requests without a password must be refused, by Prometheus, by its port on the nodes, and by the nodes' exporters.
   - Returns checks and does not fail because of them. Never counts as a change.
 options:
   nodes:
@@ -85,7 +85,7 @@ def main() -> None:
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
         try:
-            prometheus = find(cluster, given["namespace"], "prometheus", "prometheus-web")
+            prometheus = find(cluster, given["namespace"])
         except GroundworkError as error:
             return {"checks": [check.to_dict() for check in unanswered(error)], "version": ""}
         checks = verify(prometheus, Wanted(given["nodes"], given["gpus"]))

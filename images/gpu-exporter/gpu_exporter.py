@@ -283,7 +283,7 @@ class Reader:
     """
 
     def __init__(self, *words: str) -> None:
-        self._command = [sys.executable, os.path.abspath(__file__), *words]  # noqa: PTH100 (pathlib is not needed here)
+        self._command = [sys.executable, __file__, *words]
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: float | None = None
         self._received = b""
@@ -327,7 +327,8 @@ class Reader:
 
 
 def _stream(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # noqa: S101 (both are pipes)
+    if stream is None:
+        raise OSError("the process has no pipe")
     return stream
 
 

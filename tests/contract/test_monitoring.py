@@ -17,6 +17,7 @@ from typing import Any
 import kubernetes
 import pytest
 import yaml
+from ansible.module_utils.groundwork import certificates
 from ansible.module_utils.groundwork.kubernetes import basic_auth
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
@@ -206,7 +207,7 @@ class Rendered:
         loader.set_basedir(str(ROLE))
         self.templar = Templar(loader=loader, variables=self.variables)
 
-    @functools.cache  # noqa: B019 (two of them, for the time of this module)
+    @functools.cached_property
     def objects(self) -> list[dict[str, Any]]:
         namespace = yaml.safe_load(self.lookup("namespace.yml.j2"))
         found: list[dict[str, Any]] = self.templar.template(self.variables["__monitoring_objects"])
@@ -217,7 +218,7 @@ class Rendered:
         return str(self.templar.template(trust_as_template(expression)))
 
     def pods(self) -> Iterator[dict[str, Any]]:
-        for each in self.objects():
+        for each in self.objects:
             if each["kind"] in {"Deployment", "DaemonSet"}:
                 yield each["spec"]["template"]
 
@@ -234,7 +235,7 @@ def rendered(request: pytest.FixtureRequest) -> Rendered:
 
 
 def test_manifests_are_objects_with_names_of_their_own(rendered: Rendered) -> None:
-    found = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in rendered.objects()]
+    found = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in rendered.objects]
     assert len(found) == len(set(found))
     assert {"Deployment", "DaemonSet", "NetworkPolicy", "ConfigMap", "ClusterRole"} <= {kind for kind, _, _ in found}
 
@@ -257,7 +258,7 @@ def unknown(wanted: Any, known: Any, place: str = "") -> list[str]:
 def test_fields_are_those_that_kubernetes_knows(rendered: Rendered) -> None:
     """Its client's models leave out what they do not know, and refuse what lacks something."""
     api = kubernetes.client.ApiClient()
-    for each in rendered.objects():
+    for each in rendered.objects:
         model = f"V1{each['kind']}"
         answer = SimpleNamespace(data=json.dumps(each))
         known = api.sanitize_for_serialization(api.deserialize(answer, model))
@@ -277,7 +278,7 @@ def test_images_are_pinned_and_limited(rendered: Rendered) -> None:
 
 def test_every_port_asks_who_is_there(rendered: Rendered) -> None:
     """By a password, or by a NetworkPolicy; what is in the host's network has none of the latter."""
-    policies = [each for each in rendered.objects() if each["kind"] == "NetworkPolicy"]
+    policies = [each for each in rendered.objects if each["kind"] == "NetworkPolicy"]
     guarded = {
         policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name") for policy in policies
     }
@@ -298,7 +299,7 @@ def test_secrets_are_mounted_for_their_readers_alone(rendered: Rendered) -> None
     assert all(secret["defaultMode"] == 0o440 and secret["items"] for secret in secrets)
     [node] = [pod for pod in rendered.pods() if pod["spec"].get("hostNetwork")]
     paths = [item["key"] for volume in node["spec"]["volumes"] for item in volume.get("secret", {}).get("items", ())]
-    assert paths == ["web.yml"], "the exporter needs the hash, not the password"
+    assert paths == ["web.yml", "tls.crt", "tls.key"], "the exporter needs the hash, not the password"
 
 
 def test_the_series_that_are_kept_are_those_that_are_read(rendered: Rendered) -> None:
@@ -315,7 +316,7 @@ def test_the_series_that_are_kept_are_those_that_are_read(rendered: Rendered) ->
 def test_rules_reach_prometheus_unchanged(rendered: Rendered) -> None:
     """Alerts have braces of their own, which are not ours to fill in."""
     [configuration] = [
-        each for each in rendered.objects() if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "prometheus")
+        each for each in rendered.objects if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "prometheus")
     ]
     for path in RULES:
         assert yaml.safe_load(configuration["data"][f"{path.stem}.rules.yml"]) == read(path)
@@ -323,14 +324,14 @@ def test_rules_reach_prometheus_unchanged(rendered: Rendered) -> None:
 
 
 def test_dashboards_reach_grafana_unchanged(rendered: Rendered) -> None:
-    [found] = [each for each in rendered.objects() if each["metadata"]["name"] == "dashboards"]
+    [found] = [each for each in rendered.objects if each["metadata"]["name"] == "dashboards"]
     assert [json.loads(text) for text in found["data"].values()] == [
         json.loads(path.read_text()) for path in DASHBOARDS
     ]
 
 
 def test_nodes_are_targets_by_their_names_and_addresses(rendered: Rendered) -> None:
-    [found] = [each for each in rendered.objects() if each["metadata"]["name"] == "targets"]
+    [found] = [each for each in rendered.objects if each["metadata"]["name"] == "targets"]
     files = {name: json.loads(text) for name, text in found["data"].items()}
     first, second = {"node": "n1", "instance": "n1"}, {"node": "n2", "instance": "n2", "gpus": "true"}
     assert files == {
@@ -358,14 +359,18 @@ def test_prometheus_accepts_its_configuration(rendered: Rendered, tmp_path: Path
 def test_a_site_can_add_jobs(rendered: Rendered) -> None:
     names = [job["job_name"] for job in yaml.safe_load(rendered.lookup("prometheus_config.yml.j2"))["scrape_configs"]]
     assert names[:3] == ["prometheus", "node-exporter", "gpu-exporter"]
-    assert names[7:] == [job["job_name"] for job in rendered.variables["monitoring_scrape_configs"]]
+    assert names[9:] == [job["job_name"] for job in rendered.variables["monitoring_scrape_configs"]]
     assert len(set(names)) == len(names)
 
 
 @with_promtool
 def test_the_web_configuration_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
-    file.write_text(basic_auth.web_config("groundwork", "$2b$10$9f9KrERfcTk5odx5YmK1QOo1tapUdRxM4UaNnhEYs7zif0vsHfCJW"))
+    wanted = basic_auth.Wanted("monitoring", "prometheus-web", "groundwork", certificate=str(tmp_path))
+    pair = certificates.make_server(certificates.make_authority("CA of a test"), ["prometheus.monitoring.svc"])
+    (tmp_path / "tls.crt").write_text(pair.certificate)
+    (tmp_path / "tls.key").write_text(pair.key)
+    file.write_text(basic_auth.web_config(wanted, "$2b$10$9f9KrERfcTk5odx5YmK1QOo1tapUdRxM4UaNnhEYs7zif0vsHfCJW"))
     promtool("check", "web-config", file)
 
 
@@ -390,7 +395,7 @@ def test_remove_takes_away_what_is_outside_of_the_namespace(rendered: Rendered) 
     namespace = rendered.variables["monitoring_namespace"]
     outside = {
         (each["kind"], each["metadata"]["name"])
-        for each in rendered.objects()
+        for each in rendered.objects
         if each["metadata"].get("namespace") != namespace and each["kind"] != "Namespace"
     }
     [removal] = [task for task in read(ROLE / "tasks/remove.yml") if "loop" in task]

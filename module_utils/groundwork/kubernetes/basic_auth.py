@@ -35,12 +35,16 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True)
 class Wanted:
-    """The Secret; a password of "" means: the one that is there, or a new one."""
+    """The Secret; a password of "" means: the one that is there, or a new one.
+
+    certificate  the folder of tls.crt and tls.key where the program runs; "" for one that does not encrypt
+    """
 
     namespace: str
     name: str
     username: str
     password: str = field(default="", repr=False)
+    certificate: str = ""
 
     @property
     def path(self) -> str:
@@ -85,8 +89,11 @@ def plan(found: Object | None, wanted: Wanted) -> Plan:
         return Plan("replace", password, "another password is given" if wanted.password else "it has no password")
     if texts.get("username") != wanted.username:
         return Plan("replace", password, "another user's name is given")
-    if not bcrypt.matches(password, _hash(texts.get("web.yml", ""), wanted.username)):
+    hashed = _hash(texts.get("web.yml", ""), wanted.username)
+    if not bcrypt.matches(password, hashed):
         return Plan("replace", password, "the hash is not the password's")
+    if texts["web.yml"] != web_config(wanted, hashed):
+        return Plan("replace", password, "another certificate is wanted")
     return Plan("", password)
 
 
@@ -104,7 +111,7 @@ def apply(cluster: Secrets, wanted: Wanted, found: Object | None, planned: Plan)
         "stringData": {
             "username": wanted.username,
             "password": password,
-            "web.yml": web_config(wanted.username, bcrypt.digest(password)),
+            "web.yml": web_config(wanted, bcrypt.digest(password)),
         },
     }
     if planned.action == "create":
@@ -115,9 +122,13 @@ def apply(cluster: Secrets, wanted: Wanted, found: Object | None, planned: Plan)
     return password
 
 
-def web_config(username: str, hashed: str) -> str:
+def web_config(wanted: Wanted, hashed: str) -> str:
     """The --web.config.file; JSON is YAML."""
-    return json.dumps({"basic_auth_users": {username: hashed}}) + "\n"
+    said: dict[str, object] = {"basic_auth_users": {wanted.username: hashed}}
+    if wanted.certificate:
+        files = {"cert_file": f"{wanted.certificate}/tls.crt", "key_file": f"{wanted.certificate}/tls.key"}
+        said["tls_server_config"] = files
+    return json.dumps(said) + "\n"
 
 
 def _hash(web: str, username: str) -> str:

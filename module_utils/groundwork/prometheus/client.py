@@ -1,14 +1,18 @@
-"""Prometheus's HTTP API through its Service: https://prometheus.io/docs/prometheus/latest/querying/api."""
+"""Prometheus's HTTP API through its Service: https://prometheus.io/docs/prometheus/latest/querying/api.
+
+Every connection is encrypted, and trusted by the site's own authority alone.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
-import urllib.error
+import ssl
 import urllib.parse
-import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -20,6 +24,10 @@ REMEDY = "See `microk8s kubectl get pods -n monitoring`, and the log of Promethe
 
 class Prometheus(Protocol):
     """What verification needs; tests have one of their own."""
+
+    @property
+    def entrance_port(self) -> int:
+        """Its port on every node's address, 0 where it has none."""
 
     def ask(self, path: str, **query: str) -> Any:
         """The data of an answer of the API."""
@@ -37,14 +45,19 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Client:
-    """Prometheus by the URL of its web server. `repr` is without the password."""
+    """Prometheus behind its Service. `repr` is without the password.
+
+    url            of its web server; `name` is what its certificate calls it
+    authority      the certificate, in PEM, of who signed that
+    entrance_port  its port on every node's address, 0 where it has none
+    """
 
     url: str
+    name: str
+    authority: str = field(repr=False)
     username: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Client({self.url!r}, {self.username!r})"
+    password: str = field(repr=False)
+    entrance_port: int = 0
 
     def ask(self, path: str, **query: str) -> Any:
         """See Prometheus.
@@ -53,44 +66,67 @@ class Client:
         """
         credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         url = f"{self.url}/api/v1/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        request = urllib.request.Request(url, headers={"Authorization": f"Basic {credentials}"})  # noqa: S310
+        status, body = self._get(url, {"Authorization": f"Basic {credentials}"})
+        if status != http.client.OK:
+            raise GroundworkError(f"Prometheus refused {path} with status {status}", REMEDY)
         try:
-            with _open(request) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise GroundworkError(f"Prometheus refused {path} with status {error.code}", REMEDY) from None
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-            raise GroundworkError(f"Prometheus does not answer at {self.url}: {error}", REMEDY) from None
+            return json.loads(body)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise GroundworkError(f"Prometheus does not answer {path} in its words: {error}", REMEDY) from None
 
     def status_for_strangers(self, url: str = "") -> int:
         """See Prometheus.
 
         Raises GroundworkError where there is no answer.
         """
-        url = url or f"{self.url}/api/v1/query?query=up"
+        return self._get(url or f"{self.url}/api/v1/query?query=up", {})[0]
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        parts = urllib.parse.urlsplit(url)
+        name = self.name if url.startswith(f"{self.url}/") else str(parts.hostname)
+        connection = _Connection(str(parts.hostname), parts.port, name, self.authority)
         try:
-            with _open(urllib.request.Request(url)) as answer:  # noqa: S310
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
+            with contextlib.closing(connection):
+                connection.request("GET", parts._replace(scheme="", netloc="").geturl(), headers=dict(headers))
+                answer = connection.getresponse()
+                return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise GroundworkError(f"Nobody answers at {url}: {error}", REMEDY) from None
 
 
-def find(cluster: Reader, namespace: str, service: str, secret: str) -> Client:
-    """Prometheus behind a Service, with the password out of its Secret.
+class _Connection(http.client.HTTPSConnection):
+    """To a server whose certificate is the authority's and has this name, whatever its address is; never by a proxy."""
 
-    Raises GroundworkError where one of the two is not there.
+    def __init__(self, host: str, port: int | None, name: str, authority: str) -> None:
+        self._name = name
+        self._trusted = ssl.create_default_context(cadata=authority)
+        super().__init__(host, port, timeout=ANSWER_SECONDS, context=self._trusted)
+
+    def connect(self) -> None:
+        """See HTTPSConnection, which would ask for a certificate of the address."""
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._trusted.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def find(cluster: Reader, namespace: str, name: str = "prometheus") -> Client:
+    """Prometheus behind its Service, with the password and the authority out of its Secrets `…-web` and `…-tls`.
+
+    Raises GroundworkError where one of them is not there.
     """
-    address = str(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}")["spec"]["clusterIP"])
-    data = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{secret}").get("data") or {}
-    if not {"username", "password"} <= set(data):
-        raise GroundworkError(f"The Secret {secret} has no password", "Run playbooks/platform.yml, which makes one.")
+    base = f"/api/v1/namespaces/{namespace}"
+    service = cluster.get(f"{base}/services/{name}")["spec"]
+    login = _texts(cluster.get(f"{base}/secrets/{name}-web"), "username", "password")
+    [authority] = _texts(cluster.get(f"{base}/secrets/{name}-tls"), "ca.crt")
+    address = str(service["clusterIP"])
     host = f"[{address}]" if ":" in address else address
-    username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
-    return Client(f"http://{host}:9090", username, password)
+    port = int(service["ports"][0].get("nodePort") or 0)
+    return Client(f"https://{host}:9090", f"{name}.{namespace}.svc", authority, login[0], login[1], port)
 
 
-def _open(request: urllib.request.Request) -> Any:
-    """Services are not reached through a proxy."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_SECONDS)
+def _texts(secret: Object, *keys: str) -> list[str]:
+    data = secret.get("data") or {}
+    missing = [key for key in keys if key not in data]
+    if missing:
+        name = secret.get("metadata", {}).get("name", "")
+        raise GroundworkError(f"The Secret {name} has no {missing[0]}", "Run playbooks/platform.yml, which makes one.")
+    return [base64.b64decode(data[key]).decode() for key in keys]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,14 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.prometheus.client import REMEDY, Prometheus
 
 UNAUTHORIZED = 401
-NAMES = ("asks_who_is_there", "targets_are_up", "gpus_are_measured", "rules_evaluate", "no_alert_fires")
+NAMES = (
+    "entrance_answers",
+    "asks_who_is_there",
+    "targets_are_up",
+    "gpus_are_measured",
+    "rules_evaluate",
+    "no_alert_fires",
+)
 """The checks beside `answers`, in their order."""
 GPUS = "group by (node, UUID) (DCGM_FI_DEV_GPU_TEMP)"
 """Both GPU exporters tell every GPU's temperature, partitioned or not."""
@@ -33,6 +41,7 @@ def verify(prometheus: Prometheus, wanted: Wanted) -> list[Check]:
         rules = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
         return [
             ok("monitoring.answers", f"Prometheus {version}"),
+            entrance_answers(prometheus, entrances(prometheus, targets)),
             asks_who_is_there(prometheus, targets),
             targets_are_up(targets, wanted),
             gpus_are_measured(prometheus.ask("query", query=GPUS)["result"], wanted),
@@ -47,6 +56,34 @@ def unanswered(error: GroundworkError) -> list[Check]:
     """The checks where Prometheus cannot be asked."""
     first = failed("monitoring.answers", error.message, "Prometheus answers", error.remedy or REMEDY)
     return [first, *(skipped(f"monitoring.{name}", "Prometheus does not answer") for name in NAMES)]
+
+
+def entrances(prometheus: Prometheus, targets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The URLs by which Prometheus is reached from outside: the port of its Service on every node's address."""
+    nodes = [target["scrapeUrl"] for target in targets if target["labels"].get("job") == "node-exporter"]
+    port = prometheus.entrance_port
+    addresses = [urllib.parse.urlsplit(url).netloc.rpartition(":")[0] for url in nodes]
+    return [f"https://{address}:{port}" for address in addresses] if port else []
+
+
+def entrance_answers(prometheus: Prometheus, urls: Sequence[str]) -> Check:
+    """Each node leads people to Prometheus, whose certificate names that address, and who asks for the password."""
+    if not urls:
+        return skipped("monitoring.entrance_answers", "Prometheus has no entrance from outside")
+    faults = []
+    for url in urls:
+        try:
+            status = prometheus.status_for_strangers(f"{url}/api/v1/query?query=up")
+            faults += [f"{url} answers {status}"] if status != UNAUTHORIZED else []
+        except GroundworkError as error:
+            faults.append(error.message)
+    return judge(
+        "monitoring.entrance_answers",
+        not faults,
+        "; ".join(faults) or f"{urls[0]}, and on {len(urls)} nodes",
+        "every node's address leads to Prometheus, encrypted, and asks for the password",
+        "Look for a firewall in the port's way; `openssl s_client -connect ADDRESS:PORT` shows the certificate.",
+    )
 
 
 def asks_who_is_there(prometheus: Prometheus, targets: Iterable[Mapping[str, Any]]) -> Check:

@@ -63,7 +63,7 @@ def test_without_prometheus_the_verdict_is_a_check(load: Load, cluster: Empty, m
     monkeypatch.setattr(module.code, "Client", lambda *_: cluster)
     found = module.run(nodes=["n1"], gpus={})
     assert (found["changed"], found["version"]) == (False, "")
-    assert [check["status"] for check in found["checks"]] == ["failed", *["skipped"] * 5]
+    assert [check["status"] for check in found["checks"]] == ["failed", *["skipped"] * 6]
 
 
 def test_the_version_is_told_beside_the_checks(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +72,29 @@ def test_the_version_is_told_beside_the_checks(load: Load, monkeypatch: pytest.M
     monkeypatch.setattr(module.code, "find", lambda *_: None)
     monkeypatch.setattr(module.code, "verify", lambda *_: [ok("monitoring.answers", "Prometheus 3.13.2")])
     assert module.run(nodes=[], gpus={})["version"] == "3.13.2"
+
+
+CERTIFICATE: dict[str, Any] = {
+    "namespace": "monitoring",
+    "name": "prometheus-tls",
+    "names": ["prometheus.monitoring.svc"],
+}
+
+
+def test_a_certificate_is_made_and_its_key_is_not_returned(
+    load: Load, cluster: Empty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load("kubernetes_certificate")
+    monkeypatch.setattr(module.code, "Client", lambda *_: cluster)
+    found = module.run(**CERTIFICATE)
+    assert found["actions"] == ["make the authority: it is not there", "sign: it is not there"]
+    assert [body["metadata"]["name"] for body in cluster.made] == ["site-ca", "prometheus-tls"]
+    assert found["authority"] == cluster.made[1]["stringData"]["ca.crt"]
+    assert "PRIVATE KEY" not in str(found)
+
+
+def test_check_mode_makes_no_certificate(load: Load, cluster: Empty, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("kubernetes_certificate")
+    monkeypatch.setattr(module.code, "Client", lambda *_: cluster)
+    found = module.run(check=True, **CERTIFICATE)
+    assert (found["changed"], found["authority"], cluster.made) == (True, "", [])

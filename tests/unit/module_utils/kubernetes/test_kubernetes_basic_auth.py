@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 
 import pytest
@@ -12,34 +11,9 @@ from ansible.module_utils.groundwork.kubernetes import basic_auth
 from ansible.module_utils.groundwork.kubernetes.basic_auth import Wanted, apply, observe, plan
 from ansible.module_utils.groundwork.kubernetes.cluster import KubernetesError, Object
 
+from tests.unit.module_utils.kubernetes.secrets_server import Server
+
 WANTED = Wanted("monitoring", "prometheus-web", "groundwork")
-
-
-class Server:
-    """Secrets as an API server keeps them: stringData becomes data, and who replaces says what was there."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, Object] = {}
-        self.version = 0
-
-    def get(self, path: str, **_query: str) -> Object:
-        if path not in self.secrets:
-            raise KubernetesError("not found", "", 404)
-        return copy.deepcopy(self.secrets[path])
-
-    def create(self, path: str, body: Object) -> Object:
-        return self._keep(f"{path}/{body['metadata']['name']}", body)
-
-    def replace(self, path: str, body: Object) -> Object:
-        if body["metadata"]["resourceVersion"] != self.secrets[path]["metadata"]["resourceVersion"]:
-            raise KubernetesError("the object has been modified", "Run again.", 409)
-        return self._keep(path, body)
-
-    def _keep(self, path: str, body: Object) -> Object:
-        self.version += 1
-        data = {key: base64.b64encode(text.encode()).decode() for key, text in body["stringData"].items()}
-        self.secrets[path] = {"metadata": {**body["metadata"], "resourceVersion": str(self.version)}, "data": data}
-        return self.secrets[path]
 
 
 @pytest.fixture
@@ -103,6 +77,17 @@ def test_another_users_name_keeps_the_password(server: Server) -> None:
     other = Wanted("monitoring", "prometheus-web", "ada")
     assert run(server, other) == ("replace", password)
     assert list(json.loads(texts(server)["web.yml"])["basic_auth_users"]) == ["ada"]
+
+
+def test_a_certificates_folder_is_said_beside_the_users(server: Server) -> None:
+    _, password = run(server)
+    encrypted = Wanted("monitoring", "prometheus-web", "groundwork", certificate="/etc/tls")
+    assert run(server, encrypted) == ("replace", password)
+    said = json.loads(texts(server)["web.yml"])
+    assert said["tls_server_config"] == {"cert_file": "/etc/tls/tls.crt", "key_file": "/etc/tls/tls.key"}
+    assert bcrypt.matches(password, said["basic_auth_users"]["groundwork"])
+    assert run(server, encrypted) == ("", password)
+    assert run(server) == ("replace", password), "and goes where it is no longer wanted"
 
 
 def test_who_was_slower_is_told(server: Server) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.groundwork import certificates
+from ansible.module_utils.groundwork.certificates import Pair
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.kubernetes.cluster import Object
 from ansible.module_utils.groundwork.prometheus.client import Client, find
@@ -20,7 +25,7 @@ WANTED = Wanted(["n1", "n2"], {"n2": ["GPU-a", "GPU-b"]})
 
 def target(job: str, node: str, health: str = "up", error: str = "") -> dict[str, Any]:
     labels = {"job": job, "instance": node, "node": node}
-    return {"labels": labels, "health": health, "lastError": error, "scrapeUrl": f"http://{node}:9100/metrics"}
+    return {"labels": labels, "health": health, "lastError": error, "scrapeUrl": f"https://{node}:9100/metrics"}
 
 
 class FakePrometheus:
@@ -31,6 +36,7 @@ class FakePrometheus:
         self.gpus = [("n2", "GPU-a"), ("n2", "GPU-b")]
         self.rules: list[dict[str, Any]] = [{"name": "GpuLost", "health": "ok", "alerts": []}]
         self.statuses: dict[str, int] = {}
+        self.entrance_port = 30909
         self.error: GroundworkError | None = None
 
     def ask(self, path: str, **_query: str) -> Any:
@@ -45,6 +51,8 @@ class FakePrometheus:
         }[path]
 
     def status_for_strangers(self, url: str = "") -> int:
+        if url in self.statuses and not self.statuses[url]:
+            raise GroundworkError(f"Nobody answers at {url}", "See its pod.")
         return self.statuses.get(url, 401)
 
 
@@ -99,10 +107,22 @@ def test_without_gpus_there_is_nothing_to_measure(prometheus: FakePrometheus) ->
     assert judged(prometheus, Wanted(["n1", "n2"], {"n2": []}))["gpus_are_measured"][0] == "skipped"
 
 
-@pytest.mark.parametrize(("url", "who"), [("", "Prometheus"), ("http://n2:9100/metrics", "node-exporter on n2")])
+@pytest.mark.parametrize(("url", "who"), [("", "Prometheus"), ("https://n2:9100/metrics", "node-exporter on n2")])
 def test_a_port_that_lets_strangers_in_is_named(prometheus: FakePrometheus, url: str, who: str) -> None:
     prometheus.statuses[url] = 200
     assert judged(prometheus)["asks_who_is_there"] == ("failed", f"{who} answers 200")
+
+
+def test_an_entrance_that_does_not_answer_or_asks_nothing_is_named(prometheus: FakePrometheus) -> None:
+    first, second = (f"https://{node}:30909/api/v1/query?query=up" for node in WANTED.nodes)
+    prometheus.statuses |= {first: 200, second: 0}
+    said = f"https://n1:30909 answers 200; Nobody answers at {second}"
+    assert judged(prometheus)["entrance_answers"] == ("failed", said)
+
+
+def test_a_site_may_have_no_entrance(prometheus: FakePrometheus) -> None:
+    prometheus.entrance_port = 0
+    assert judged(prometheus)["entrance_answers"][0] == "skipped"
 
 
 def test_a_rule_that_fails_is_named(prometheus: FakePrometheus) -> None:
@@ -147,53 +167,89 @@ class Web(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="module")
+def authority() -> Pair:
+    return certificates.make_authority("CA of a test")
+
+
 @pytest.fixture
-def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+def client(authority: Pair, tmp_path: Path) -> Iterator[Client]:
+    """A client of a web server whose certificate names prometheus.m.svc and 127.0.0.2, and not 127.0.0.1."""
+    pair = certificates.make_server(authority, ["prometheus.m.svc", "127.0.0.2"])
+    (tmp_path / "pair").write_text(pair.certificate + pair.key)
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusted.load_cert_chain(tmp_path / "pair")
+    server = ThreadingHTTPServer(("", 0), Web)
+    server.socket = trusted.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    url = f"https://127.0.0.1:{server.server_port}"
+    yield Client(url, "prometheus.m.svc", authority.certificate, "ada", "secret", server.server_port)
     server.shutdown()
     server.server_close()
 
 
-def test_prometheus_is_asked_with_the_password(url: str) -> None:
-    assert Client(url, "ada", "secret").ask("query", query="up == 0") == {"path": "/api/v1/query?query=up+%3D%3D+0"}
-    assert Client(url, "ada", "secret").ask("rules") == {"path": "/api/v1/rules"}
+def test_prometheus_is_asked_with_the_password(client: Client) -> None:
+    assert client.ask("query", query="up == 0") == {"path": "/api/v1/query?query=up+%3D%3D+0"}
+    assert client.ask("rules") == {"path": "/api/v1/rules"}
 
 
-def test_strangers_get_a_status(url: str) -> None:
-    assert Client(url, "ada", "secret").status_for_strangers() == 401
-    assert Client(url, "ada", "secret").status_for_strangers(f"{url}/metrics") == 401
+def test_strangers_get_a_status(client: Client) -> None:
+    assert client.status_for_strangers() == 401
+    assert client.status_for_strangers(f"https://127.0.0.2:{client.entrance_port}/metrics") == 401
 
 
-def test_refusals_and_silence_have_a_remedy(url: str) -> None:
+def test_a_certificate_of_somebody_else_is_not_trusted(client: Client) -> None:
+    other = certificates.make_authority("CA of nobody")
+    for stranger in (replace(client, authority=other.certificate), replace(client, name="grafana.m.svc")):
+        with pytest.raises(GroundworkError, match="certificate verify failed"):
+            stranger.ask("rules")
+    with pytest.raises(GroundworkError, match="certificate verify failed"):
+        client.status_for_strangers(f"https://127.0.0.3:{client.entrance_port}/metrics")
+
+
+def test_refusals_and_silence_have_a_remedy(client: Client) -> None:
     with pytest.raises(GroundworkError, match="status 401") as caught:
-        Client(url, "ada", "wrong").ask("rules")
+        replace(client, username="bob").ask("rules")
     assert caught.value.remedy
-    with pytest.raises(GroundworkError, match="does not answer"):
-        Client(url, "ada", "secret").ask("odd")
-    for call in (
-        Client("http://127.0.0.1:1", "a", "b").ask,
-        Client("http://127.0.0.1:1", "a", "b").status_for_strangers,
-    ):
+    with pytest.raises(GroundworkError, match="does not answer odd"):
+        client.ask("odd")
+    nobody = replace(client, url="https://127.0.0.1:1")
+    for call in (nobody.ask, nobody.status_for_strangers):
         with pytest.raises(GroundworkError, match="answer"):
             call("")
 
 
-def test_the_password_is_not_shown() -> None:
-    assert "secret" not in repr(Client("http://x", "ada", "secret"))
+def test_the_password_is_not_shown(client: Client) -> None:
+    assert "secret" not in repr(client)
 
 
-def test_prometheus_is_found_by_its_service_and_secret() -> None:
-    class Cluster:
-        def get(self, path: str, **_query: str) -> Object:
-            data = {key: base64.b64encode(key[::-1].encode()).decode() for key in ("username", "password")}
-            objects: dict[str, Object] = {
-                "/api/v1/namespaces/m/services/prometheus": {"spec": {"clusterIP": "fd00::9"}},
-                "/api/v1/namespaces/m/secrets/prometheus-web": {"data": data},
-            }
-            return objects[path]
+class Cluster:
+    """The three objects by which Prometheus is found."""
 
-    assert find(Cluster(), "m", "prometheus", "prometheus-web") == Client(
-        "http://[fd00::9]:9090", "emanresu", "drowssap"
-    )
+    def __init__(self, ports: dict[str, int]) -> None:
+        self.objects: dict[str, Object] = {
+            "services/prometheus": {"spec": {"clusterIP": "fd00::9", "ports": [ports]}},
+            "secrets/prometheus-web": {"data": self._data("username", "password")},
+            "secrets/prometheus-tls": {"metadata": {"name": "prometheus-tls"}, "data": self._data("ca.crt")},
+        }
+
+    def get(self, path: str, **_query: str) -> Object:
+        return self.objects[path.removeprefix("/api/v1/namespaces/m/")]
+
+    @staticmethod
+    def _data(*keys: str) -> dict[str, str]:
+        return {key: base64.b64encode(key[::-1].encode()).decode() for key in keys}
+
+
+def test_prometheus_is_found_by_its_service_and_secrets() -> None:
+    found = Client("https://[fd00::9]:9090", "prometheus.m.svc", "trc.ac", "emanresu", "drowssap", 30909)
+    assert find(Cluster({"port": 9090, "nodePort": 30909}), "m") == found
+    assert find(Cluster({"port": 9090}), "m") == replace(found, entrance_port=0)
+
+
+def test_a_secret_without_its_text_has_a_remedy() -> None:
+    cluster = Cluster({"port": 9090})
+    cluster.objects["secrets/prometheus-tls"]["data"] = {}
+    with pytest.raises(GroundworkError, match=r"prometheus-tls has no ca\.crt") as caught:
+        find(cluster, "m")
+    assert caught.value.remedy

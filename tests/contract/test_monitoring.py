@@ -172,6 +172,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "monitoring_alertmanagers": ["alerts:9093"],
         "monitoring_scrape_configs": [{"job_name": "mlflow", "static_configs": [{"targets": ["mlflow.mlflow:5000"]}]}],
         "monitoring_scrape_interval_seconds": 5,
+        "monitoring_node_port": 0,
+        "monitoring_names": ["metrics.example"],
     },
 }
 
@@ -290,6 +292,31 @@ def test_every_port_asks_who_is_there(rendered: Rendered) -> None:
         assert asks or pod["metadata"]["labels"]["app.kubernetes.io/name"] == "gpu-exporter"
     [gpu] = [policy for policy in policies if policy["metadata"]["name"] == "gpu-exporter"]
     assert gpu["spec"]["ingress"][0]["from"], "a rule without `from` lets everybody in"
+
+
+def test_people_reach_prometheus_by_one_port_where_there_is_an_entrance(rendered: Rendered) -> None:
+    """Which is the one that its page names; whoever is called by another name is in the certificate too."""
+    ports = {
+        port.get("nodePort") for each in rendered.objects if each["kind"] == "Service" for port in each["spec"]["ports"]
+    }
+    entrance = rendered.variables["monitoring_node_port"]
+    assert ports - {None} == ({entrance} if entrance else set())
+    assert not entrance or f":{entrance}/" in (ROOT / "docs/monitoring.md").read_text()
+    names = rendered.templar.template(rendered.variables["__monitoring_names"])
+    assert {"10.0.0.1", "n1", "fd00::2", "localhost", *rendered.variables["monitoring_names"]} <= set(names)
+
+
+def test_what_is_encrypted_has_its_certificate(rendered: Rendered) -> None:
+    """Where the Secret with the web configuration says that it is."""
+    for pod, name in ((each, each["metadata"]["labels"]["app.kubernetes.io/name"]) for each in rendered.pods()):
+        if name == "gpu-exporter":
+            continue
+        volumes = {
+            volume["secret"]["secretName"]: volume["name"] for volume in pod["spec"]["volumes"] if "secret" in volume
+        }
+        places = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
+        said = rendered.variables[f"__monitoring_{name.replace('-', '_')}_certificate"]
+        assert places[volumes[f"{name}-tls"]] == said
 
 
 def test_secrets_are_mounted_for_their_readers_alone(rendered: Rendered) -> None:

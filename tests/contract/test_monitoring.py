@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -204,6 +205,15 @@ class Rendered:
     def __init__(self, values: dict[str, Any]) -> None:
         variables = read(ROLE / "defaults/main.yml") | read(ROLE / "vars/main.yml") | {"site_cluster_name": "lab"}
         variables["__monitoring_nodes"] = {"resources": NODES}
+        seen = {
+            "name": "n2",
+            "gpus": ["GPU-a"],
+            "resources": {"nvidia.com/gpu": [], "nvidia.com/mig-1g.10gb": ["MIG-b"]},
+        }
+        variables |= {
+            "groups": {"gpu_nodes": ["n2", "n3"]},
+            "hostvars": {"n2": {"__gpu_device_plugin_node": seen}, "n3": {}},
+        }
         self.variables = trusted(variables | values) | {"ansible_search_path": [str(ROLE)], "role_path": str(ROLE)}
         loader = DataLoader()
         loader.set_basedir(str(ROLE))
@@ -317,6 +327,13 @@ def test_what_is_encrypted_has_its_certificate(rendered: Rendered) -> None:
         places = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
         said = rendered.variables[f"__monitoring_{name.replace('-', '_')}_certificate"]
         assert places[volumes[f"{name}-tls"]] == said
+
+
+def test_other_mig_devices_have_gpu_exporters_start_anew(rendered: Rendered) -> None:
+    assert rendered.templar.template(rendered.variables["__monitoring_gpus"]) == {"n2": ["GPU-a"]}
+    assert rendered.templar.template(rendered.variables["__monitoring_mig"]) == ["MIG-b"]
+    [pod] = [each for each in rendered.pods() if each["metadata"]["labels"]["app.kubernetes.io/name"] == "gpu-exporter"]
+    assert pod["metadata"]["annotations"]["groundwork/mig-devices"] == hashlib.sha256(b"MIG-b").hexdigest()
 
 
 def test_secrets_are_mounted_for_their_readers_alone(rendered: Rendered) -> None:

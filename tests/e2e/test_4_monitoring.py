@@ -56,7 +56,7 @@ spec:
   containers:
     - name: main
       image: {IMAGE}
-      command: &wait [python3, -c, import signal; signal.pause()]
+      command: [python3, -c, import signal; signal.pause()]
       resources: {{limits: {{nvidia.com/gpu: 1}}}}
       volumeMounts: [{{name: volume, mountPath: /volume}}]
   volumes: [{{name: volume, persistentVolumeClaim: {{claimName: volume}}}}]
@@ -66,7 +66,10 @@ kind: Pod
 metadata: {{name: stranger, namespace: {NAMESPACE}}}
 spec:
   terminationGracePeriodSeconds: 1
-  containers: [{{name: main, image: {IMAGE}, command: *wait}}]
+  containers:
+    - name: main
+      image: {IMAGE}
+      command: [python3, -c, import signal; signal.pause()]
 """
 
 

@@ -10,7 +10,7 @@ from lab.run import run
 CODENAME = "bookworm"
 
 
-def unpack(packages: tuple[str, ...], target: Path) -> None:
+def unpack(packages: tuple[str, ...], target: Path, codename: str = CODENAME) -> None:
     """Unpack packages and what they depend on, maintainer scripts not run; into an archive if it is called .tar."""
     without = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "info", "locale")]
     run(
@@ -20,9 +20,9 @@ def unpack(packages: tuple[str, ...], target: Path) -> None:
             "--variant=extract",
             *without,
             f"--include={','.join(packages)}",
-            CODENAME,
+            codename,
             target,
-            *sources(CODENAME),
+            *sources(codename),
         ],
         environment={"SOURCE_DATE_EPOCH": "0"},  # no times of this run: the same packages, the same archive
         timeout=600,

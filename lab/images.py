@@ -2,9 +2,11 @@
 
 A folder below lab/images describes one: a Containerfile, files of ours, and image.yml, which says what is put beside:
 
-    reference: the image's name with registry and tag; {version} is its program's, {tag} the one in versions.yml
+    reference: the image's name with registry and tag; {version} is its program's, {number} that without the v, {tag}
+        the one in versions.yml
     program: a program of the lab, whose built files are there
     packages: Debian packages that are there as root.tar, with all they depend on
+    release: the Debian release that they are of, if another one than usual
     compile: a C source in the folder, compiled without libraries
     wheel: a project, whose wheel out of the mirror is there
     base: the image of the lab that this one is built on
@@ -41,6 +43,7 @@ class Image:
     folder: Path
     program: str = ""
     packages: tuple[str, ...] = ()
+    release: str = debian.CODENAME
     compile: str = ""
     wheel: str = ""
     base: str = ""
@@ -56,7 +59,7 @@ class Image:
         program = programs.directory(self.program).name if self.program else ""
         wheel = wheels.find(self.wheel).name if self.wheel else ""
         base = load(self.base).key() if self.base else ""
-        made_of = (self.reference, self.folder, *self.files, self.packages, self.compile, program, wheel, base)
+        made_of = (self.reference, self.folder, *self.files, self.packages, self.release, self.compile, program, wheel, base)
         return kept.key(*made_of, Path(__file__))
 
 
@@ -69,7 +72,8 @@ def load(name: str) -> Image:
     """Read the description of one image."""
     values = yaml.safe_load((RECIPES / name / "image.yml").read_text())
     version = programs.load(values["program"]).version if "program" in values else ""
-    values["reference"] = values["reference"].format(version=version, tag=_tags().get(name))
+    names = {"version": version, "number": version.removeprefix("v"), "tag": _tags().get(name)}
+    values["reference"] = values["reference"].format(**names)
     values["packages"] = tuple(values.get("packages", ()))
     values["files"] = tuple(paths.PROJECT / file for file in values.get("files", ()))
     values["folder"] = paths.PROJECT / values.get("folder", f"lab/images/{name}")
@@ -138,7 +142,7 @@ def _collect(image: Image, context: Path) -> None:
     if image.program:
         shutil.copytree(programs.directory(image.program), context, dirs_exist_ok=True)
     if image.packages:
-        debian.unpack(image.packages, context / "root.tar")
+        debian.unpack(image.packages, context / "root.tar", image.release)
     if image.compile:
         source = context / image.compile
         run(["gcc", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-o", source.with_suffix(""), source])

@@ -28,6 +28,10 @@ options:
     type: list
     elements: str
     required: true
+  labels:
+    description: Labels of a Secret that is made, beside ours.
+    type: dict
+    default: {}
   authority_name:
     description: The name that a new authority has for people.
     type: str
@@ -58,6 +62,11 @@ authority:
   returned: success
   type: str
   sample: "-----BEGIN CERTIFICATE-----…"
+digest:
+  description: Changes with the certificate, for servers that read it once; empty where there is none.
+  returned: success
+  type: str
+  sample: 5feceb66ffc86f38
 actions:
   description: What was done, and why.
   returned: success
@@ -65,6 +74,8 @@ actions:
   elements: str
   sample: ["sign: it does not name 10.0.0.14"]
 """
+
+import hashlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.groundwork.kubernetes.certificate import Wanted, apply, observe, plan
@@ -79,6 +90,7 @@ def main() -> None:
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "names": {"type": "list", "elements": "str", "required": True},
+            "labels": {"type": "dict", "default": {}},
             "authority_name": {"type": "str", "default": "Groundwork CA"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
         },
@@ -88,13 +100,15 @@ def main() -> None:
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
-        wanted = Wanted(given["namespace"], given["name"], given["names"], given["authority_name"])
+        wanted = Wanted(given["namespace"], given["name"], given["names"], given["authority_name"], given["labels"])
         found = observe(cluster, wanted)
         planned = plan(found, wanted)
         authority = found.authority.certificate if found.authority else ""
         if planned.actions and not module.check_mode:
             authority = apply(cluster, wanted, found, planned)
-        return {"changed": bool(planned.actions), "actions": planned.actions, "authority": authority}
+            found = observe(cluster, wanted)
+        digest = hashlib.sha256(found.server.certificate.encode()).hexdigest()[:16] if found.server else ""
+        return {"changed": bool(planned.actions), "actions": planned.actions, "authority": authority, "digest": digest}
 
     finish(module, work)
 

@@ -7,13 +7,13 @@ has the authority's certificate too, as `ca.crt`, as cert-manager's have.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ansible.module_utils.groundwork import certificates
 from ansible.module_utils.groundwork.certificates import Pair
-from ansible.module_utils.groundwork.kubernetes.basic_auth import LABELS, Secrets
 from ansible.module_utils.groundwork.kubernetes.cluster import NOT_FOUND, KubernetesError, Object
+from ansible.module_utils.groundwork.kubernetes.secret import LABELS, Secrets
 
 AUTHORITY = ("kube-system", "site-ca")
 """Where the authority is: who reads Secrets there is an administrator of the cluster anyhow."""
@@ -21,12 +21,16 @@ AUTHORITY = ("kube-system", "site-ca")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The Secret, the names and addresses of the server, and the name of an authority that would be made."""
+    """The Secret, the names and addresses of the server, and the name of an authority that would be made.
+
+    labels  what a Secret that is made has beside ours
+    """
 
     namespace: str
     name: str
     names: Sequence[str]
     authority_name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def apply(cluster: Secrets, wanted: Wanted, found: State, planned: Plan) -> str:
     if planned.reason:
         made = certificates.make_server(authority, wanted.names)
         body = _secret(wanted.namespace, wanted.name, made, authority.certificate)
+        body["metadata"]["labels"] = {**LABELS, **wanted.labels}
         if found.version:
             body["metadata"]["resourceVersion"] = found.version
             cluster.replace(f"{_collection(wanted.namespace)}/{wanted.name}", body)

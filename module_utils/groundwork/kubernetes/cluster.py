@@ -72,11 +72,18 @@ class Client:
 
     def get(self, path: str, **query: str) -> Object:
         """See Cluster."""
-        return self._call("GET", path, query=query)
+        found: Object = self._call("GET", path, query=query)
+        return found
 
     def create(self, path: str, body: Object) -> Object:
         """See Cluster."""
-        return self._call("POST", path, body=body)
+        made: Object = self._call("POST", path, body=body)
+        return made
+
+    def replace(self, path: str, body: Object) -> Object:
+        """The object as the server put it in place of the one at `path`."""
+        put: Object = self._call("PUT", path, body=body)
+        return put
 
     def replace(self, path: str, body: Object) -> Object:
         """The object as the server put it in place of the one at `path`."""
@@ -89,6 +96,10 @@ class Client:
         except KubernetesError as error:
             if error.status != NOT_FOUND:
                 raise
+
+    def text(self, path: str, **query: str) -> str:
+        """What the server answers in plain text, as for a pod's log."""
+        return str(self._call("GET", path, query=query, kind="str"))
 
     def ask(self, namespace: str, pod: str, words: Sequence[str], seconds: float) -> Object:
         """See Cluster."""
@@ -111,21 +122,25 @@ class Client:
         return answer(stdout, stderr)
 
     def _call(
-        self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None
-    ) -> Object:
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        kind: str = "object",
+    ) -> Any:
         try:
-            found: Object = self._api.call_api(
+            return self._api.call_api(
                 path,
                 method,
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "application/json", "Content-Type": "application/json"},
                 body=body,
-                response_type="object",
+                response_type=kind,
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _request_timeout=REQUEST_SECONDS,
             )
-            return found
         except kubernetes.client.ApiException as error:
             raise _refusal(f"{method} {path}", error.status or 0, error.body or error.reason) from None
         except urllib3.exceptions.HTTPError as error:

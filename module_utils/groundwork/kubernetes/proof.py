@@ -113,7 +113,7 @@ def state(found: Object) -> PodState:
         ready=is_ready(found),
         address=status.get("podIP"),
         unschedulable=unschedulable,
-        problem=scheduled.get("message") if unschedulable else _problem(status),
+        problem=scheduled.get("message") if unschedulable else in_the_way(status),
     )
 
 
@@ -257,7 +257,7 @@ def _priority_class() -> Object:
     }
 
 
-def _problem(status: Object) -> str | None:
+def in_the_way(status: Object) -> str | None:
     """Why a pod that is on its node does not run, or failed: the kubelet's words, or the container's."""
     if status.get("message") or status.get("reason"):
         return ": ".join(filter(None, (status.get("reason"), status.get("message"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,34 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
+@functools.cache
+def _find_plugins() -> None:
+    """Let lookups be found by their full names, as in a playbook."""
+    init_plugin_loader()
+
+
 class Role:
-    """A role's variables: its defaults and site's, its own vars, and over them what a site or a task has set."""
+    """A role's variables and those of roles that it depends on, and over them what a site or a task has set."""
 
     def __init__(self, name: str, **given: object) -> None:
         self.folder = ROLES / name
         self.variables: dict[str, Any] = {"inventory_hostname": "n1", "groups": {}, "hostvars": {}}
-        for file in (ROLES / "site/defaults", ROLES / "site/vars", self.folder / "defaults", self.folder / "vars"):
-            loaded = DataLoader().load_from_file(str(file / "main.yml"), trusted_as_template=True)
-            self.variables |= loaded or {}
+        self.variables |= {"ansible_search_path": [str(self.folder)], "role_path": str(self.folder)}
+        for each in [depends["role"] for depends in self.load("meta")["dependencies"]] + [name]:
+            for part in ("defaults", "vars"):
+                self.variables |= self.load(part, ROLES / each)
         self.variables |= given
+
+    def load(self, part: str, folder: Path | None = None, file: str = "main") -> Any:
+        """A file of a role, as Ansible reads it; nothing where there is none."""
+        path = (folder or self.folder) / part / f"{file}.yml"
+        return (DataLoader().load_from_file(str(path), trusted_as_template=True) or {}) if path.exists() else {}
 
     def value(self, name: str) -> Any:
         """What a variable is."""
@@ -38,6 +52,7 @@ class Role:
         return [found for found in yaml.safe_load_all(self.text(template)) if found]
 
     def _say(self, text: str) -> Any:
+        _find_plugins()
         return Templar(DataLoader(), variables=self.variables).template(trust_as_template(text))
 
 

@@ -1,0 +1,1 @@
+"""What of Ansible's plugins tests use."""

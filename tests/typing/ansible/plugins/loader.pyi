@@ -1,0 +1,3 @@
+"""How Ansible finds its plugins."""
+
+def init_plugin_loader() -> None: ...

@@ -22,6 +22,7 @@ DEFAULTS = {
     "monitoring_node_exporter_version": ("monitoring", "node_exporter"),
     "monitoring_blackbox_exporter_version": ("monitoring", "blackbox_exporter"),
     "monitoring_dcgm_exporter_version": ("monitoring", "dcgm_exporter"),
+    "object_store_version": ("storage", "versitygw"),
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 

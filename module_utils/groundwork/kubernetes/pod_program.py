@@ -6,6 +6,7 @@
     program.py resolve NAME    the addresses of NAME
     program.py write PATH TEXT a file with a text, written through to the disk
     program.py read PATH       the text of a file
+    program.py attributes PATH whether files in a folder keep extended attributes
     program.py sleep           nothing, until SIGTERM
 
 Pods have it out of a ConfigMap (proof.py), beside pynvml.py, so that any image with Python serves.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -112,6 +114,21 @@ def read(path: str) -> dict[str, Any]:
         return {"text": file.read(1 << 16)}
 
 
+def attributes(path: str) -> dict[str, Any]:
+    """Tell whether the file system of a folder keeps what users attach to files (xattr(7), the namespace `user`)."""
+    file = Path(path, f".attributes-{os.getpid()}")
+    file.touch()
+    try:
+        os.setxattr(file, "user.groundwork", b"kept")
+        return {"attributes": os.getxattr(file, "user.groundwork") == b"kept"}
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENOSYS):
+            return {"attributes": False}
+        raise
+    finally:
+        file.unlink()
+
+
 class Whoami(BaseHTTPRequestHandler):
     """Answers every GET with whoami()."""
 
@@ -168,6 +185,7 @@ VERBS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
     "resolve": (resolve, ("name",)),
     "write": (write, ("path", "text")),
     "read": (read, ("path",)),
+    "attributes": (attributes, ("path",)),
     "sleep": (sleep, ()),
 }
 

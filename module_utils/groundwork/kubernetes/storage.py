@@ -49,6 +49,32 @@ def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
             _leave(cluster, wanted, waiter)
 
 
+def keeps_attributes(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> bool:
+    """Whether files on a class's volumes keep extended attributes, as a pod of the first node finds.
+
+    Raises GroundworkError when the pod does not run, or cannot tell.
+    """
+    with proof.namespace(cluster, wanted.namespace, waiter):
+        cluster.create(f"/api/v1/namespaces/{wanted.namespace}/persistentvolumeclaims", _claim(wanted))
+        try:
+            with _pod(cluster, wanted, waiter, "prober", wanted.nodes[0]) as pod:
+                answer = _answer(cluster, wanted, pod, ["attributes", FOLDER])
+        finally:
+            _leave(cluster, wanted, waiter)
+    if "error" in answer:
+        raise GroundworkError(
+            f"A pod cannot look at a volume of class {wanted.storage_class}: {answer['error']}",
+            "See `kubectl get storageclass`, the provisioner's log, and that the hosts have the path mounted.",
+        )
+    return bool(answer["attributes"])
+
+
+def _answer(cluster: Cluster, wanted: Wanted, pod: PodState, words: list[str]) -> Object:
+    if not pod.ready:
+        return {"error": pod.problem or f"{pod.name}: {pod.phase} after the time given"}
+    return cluster.ask(wanted.namespace, pod.name, words, ANSWER_SECONDS)
+
+
 def _prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> Check:
     first, *others = wanted.nodes
     word = secrets.token_hex(16)

@@ -110,3 +110,23 @@ def test_the_claim_goes_before_its_namespace() -> None:
     prove(cluster)
     deleted = [line.rpartition("/")[2] for line in cluster.log if line.startswith("delete")]
     assert deleted.index("verify") < len(deleted) - 1 - deleted[::-1].index("groundwork-verify-storage")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_pod_tells_whether_attributes_are_kept(kept: bool) -> None:
+    cluster = Disks()
+    cluster.answer = lambda _pod, words: {"attributes": kept} if words == ["attributes", "/srv/verify"] else {}
+    wanted = Wanted("fast", True, ["n1"], "docker.io/library/python:3.11")
+    assert storage.keeps_attributes(cluster, wanted, waiter()) is kept
+    assert (cluster.objects, cluster.volumes) == ({}, [])
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_pod_that_cannot_tell_is_no_answer(ready: bool) -> None:
+    cluster = Disks()
+    cluster.ready = ready
+    cluster.answer = lambda _pod, _words: {"error": "OSError: full"}
+    wanted = Wanted("fast", True, ["n1"], "docker.io/library/python:3.11")
+    with pytest.raises(GroundworkError, match="Pending" if not ready else "OSError: full"):
+        storage.keeps_attributes(cluster, wanted, waiter())
+    assert (cluster.objects, cluster.volumes) == ({}, [])

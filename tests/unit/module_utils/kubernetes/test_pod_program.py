@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import socket
@@ -105,6 +106,25 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     file = str(tmp_path / "word")
     assert verify.write(file, "kept") == {"written": 4}
     assert verify.read(file) == {"text": "kept"}
+
+
+def test_attributes_are_kept_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> None:
+        def fail(*_words: object) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(verify.os, "setxattr", fail)
+
+    kept: dict[str, bytes] = {}
+    monkeypatch.setattr(verify.os, "setxattr", lambda _file, name, value: kept.update({name: value}))
+    monkeypatch.setattr(verify.os, "getxattr", lambda _file, name: kept[name])
+    assert verify.attributes(str(tmp_path)) == {"attributes": True}
+    refuse(errno.ENOTSUP)
+    assert verify.attributes(str(tmp_path)) == {"attributes": False}
+    refuse(errno.ENOSPC)
+    with pytest.raises(OSError, match="no"):
+        verify.attributes(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resolve_lists_addresses() -> None:

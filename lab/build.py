@@ -10,7 +10,7 @@ import graphlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from lab import charts, images, mirror, packages, programs, rootfs, snaps, wheels
+from lab import charts, images, manifests, mirror, packages, programs, rootfs, snaps, wheels
 from lab.errors import LabError
 
 PARTS: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "programs": (programs.build, ()),
     "wheels": (wheels.build, ()),
     "charts": (charts.build, ("programs",)),
+    "manifests": (manifests.build, ("programs",)),
     "snaps": (snaps.build, ("programs",)),
     "packages": (packages.build, ("programs", "rootfs")),
     "images-without-programs": (images.build_without_programs, ()),

@@ -23,6 +23,8 @@ DEFAULTS = {
     "monitoring_blackbox_exporter_version": ("monitoring", "blackbox_exporter"),
     "monitoring_dcgm_exporter_version": ("monitoring", "dcgm_exporter"),
     "object_store_version": ("storage", "versitygw"),
+    "postgresql_operator_version": ("storage", "cloudnative_pg"),
+    "postgresql_operator_manifest_sha256": ("storage", "cloudnative_pg_manifest_sha256"),
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -42,6 +44,14 @@ def pins(path: Path) -> dict[str, str]:
 def test_roles_install_these(variable: str) -> None:
     part, key = DEFAULTS[variable]
     assert defaults()[variable] == VERSIONS[part][key]
+
+
+def test_postgresql_is_upstreams_and_in_the_lab_debians() -> None:
+    """The lab's by the variable that any site could set."""
+    image = "ghcr.io/cloudnative-pg/postgresql"
+    assert defaults()["postgresql_image"] == f"{image}:{VERSIONS['storage']['postgresql']}"
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    assert set_by_lab["postgresql_image"] == f"{image}:{VERSIONS['lab']['images']['postgresql']}"
 
 
 def test_no_version_of_a_role_is_left_out() -> None:

@@ -103,3 +103,37 @@ def test_names_are_such_as_buckets_may_have(name: str, prefix: str, status: str)
     (verdict, _volume) = found("object_store", object_store_consumers=consumers, object_store_bucket_prefix=prefix)
     assert (verdict["name"], verdict["status"]) == ("object_store.consumers_are_named", status)
     assert verdict["observed"] == (f"{prefix}{name}" if status == FAILED else "2 in object_store_consumers")
+
+
+@pytest.mark.parametrize(
+    ("values", "statuses"),
+    [
+        ({}, {"has_a_volume": OK, "has_a_place_for_dumps": OK}),
+        ({"shared_storage_enabled": False}, {"has_a_volume": FAILED, "has_a_place_for_dumps": OK}),
+        (
+            {"shared_storage_enabled": False, "postgresql_storage_class": "disks"},
+            {"has_a_volume": OK, "has_a_place_for_dumps": OK},
+        ),
+        ({"object_store_enabled": False}, {"has_a_volume": OK, "has_a_place_for_dumps": FAILED}),
+        (
+            {"object_store_enabled": False, "postgresql_backup_enabled": False},
+            {"has_a_volume": OK, "has_a_place_for_dumps": OK},
+        ),
+        ({"postgresql_enabled": False, "shared_storage_enabled": False}, {}),
+    ],
+)
+def test_postgresql_needs_a_disk_and_a_place_for_dumps(values: dict[str, Any], statuses: dict[str, str]) -> None:
+    verdicts = found("postgresql", **values)
+    assert {verdict["name"].partition(".")[2]: verdict["status"] for verdict in verdicts} == statuses
+    assert all(bool(verdict["remedy"]) is (verdict["status"] == FAILED) for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("reached", "status"),
+    [({"state": "started"}, OK), ({"msg": "Timeout when waiting for db:5432"}, FAILED), ({"failed": True}, FAILED)],
+)
+def test_a_postgresql_that_the_site_has_is_reached(reached: dict[str, Any], status: str) -> None:
+    (verdict,) = found("postgresql", postgresql_host="db", __postgresql_reached=reached)
+    assert (verdict["name"], verdict["status"]) == ("postgresql.answers", status)
+    assert verdict["observed"].startswith("db:5432 is ")
+    assert ("postgresql_host" in verdict["remedy"]) is (status == FAILED)

@@ -1,0 +1,22 @@
+"""Manifests are where the product looks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab import manifests
+
+
+def test_a_manifest_is_below_the_mirror_as_it_is_at_github() -> None:
+    assert manifests.path("cloudnative-pg") == "cloudnative-pg/cloudnative-pg/v1.30.0/releases/cnpg-1.30.0.yaml"
+
+
+def test_the_modules_own_files_are_laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source/releases"
+    source.mkdir(parents=True)
+    (source / "cnpg-1.30.0.yaml").write_text("kind: Namespace\n")
+    monkeypatch.setattr(manifests.programs, "source", lambda _name: tmp_path / "source")
+    manifests._fill(tmp_path / "new")
+    assert (tmp_path / "new" / manifests.path("cloudnative-pg")).read_text() == "kind: Namespace\n"

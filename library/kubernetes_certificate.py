@@ -41,7 +41,7 @@ options:
     type: path
     default: /var/snap/microk8s/current/credentials/client.config
 notes:
-  - Needs the kubernetes package beside the interpreter, and the program openssl.
+  - Needs the packages kubernetes and cryptography beside the interpreter.
 author: Groundwork
 """
 

@@ -70,7 +70,7 @@ def observe(cluster: Secrets, wanted: Wanted) -> State:
 def plan(found: State, wanted: Wanted) -> Plan:
     """What makes the certificate serve. One that does stays, whatever else it names.
 
-    Raises GroundworkError where openssl cannot say.
+    Raises GroundworkError where a wanted name is none.
     """
     if found.authority is None:
         return Plan(authority=True, reason="the authority is new" if found.server else "it is not there")
@@ -82,7 +82,7 @@ def plan(found: State, wanted: Wanted) -> Plan:
 def apply(cluster: Secrets, wanted: Wanted, found: State, planned: Plan) -> str:
     """Do what is planned, and return the authority's certificate.
 
-    Raises GroundworkError where openssl or the server refuses, also when somebody else was faster.
+    Raises GroundworkError where a name is none or the server refuses, also when somebody else was faster.
     """
     authority = found.authority or certificates.make_authority(wanted.authority_name)
     if planned.authority:

@@ -9,6 +9,7 @@ A folder below lab/images describes one: a Containerfile, files of ours, and ima
     release: the Debian release that they are of, if another one than usual
     compile: a C source in the folder, compiled without libraries
     wheel: a project, whose wheel out of the mirror is there
+    requirements: a lock of Python packages, installed into the folder site-packages there
     base: the image of the lab that this one is built on
     folder: where the Containerfile is, if elsewhere in the project
     files: files of the project that are there too
@@ -46,6 +47,7 @@ class Image:
     release: str = debian.CODENAME
     compile: str = ""
     wheel: str = ""
+    requirements: Path | None = None
     base: str = ""
     files: tuple[Path, ...] = ()
 
@@ -59,8 +61,19 @@ class Image:
         program = programs.directory(self.program).name if self.program else ""
         wheel = wheels.find(self.wheel).name if self.wheel else ""
         base = load(self.base).key() if self.base else ""
-        made_of = (self.reference, self.folder, *self.files, self.packages, self.release, self.compile, program, wheel, base)
-        return kept.key(*made_of, Path(__file__))
+        made_of = (
+            self.reference,
+            self.folder,
+            *self.files,
+            self.packages,
+            self.release,
+            self.compile,
+            program,
+            wheel,
+            base,
+        )
+        lock = (self.requirements,) if self.requirements else ()
+        return kept.key(*made_of, *lock, Path(__file__))
 
 
 def names() -> list[str]:
@@ -75,6 +88,7 @@ def load(name: str) -> Image:
     names = {"version": version, "number": version.removeprefix("v"), "tag": _tags().get(name)}
     values["reference"] = values["reference"].format(**names)
     values["packages"] = tuple(values.get("packages", ()))
+    values["requirements"] = paths.PROJECT / values["requirements"] if "requirements" in values else None
     values["files"] = tuple(paths.PROJECT / file for file in values.get("files", ()))
     values["folder"] = paths.PROJECT / values.get("folder", f"lab/images/{name}")
     return Image(name=name, **values)
@@ -148,6 +162,8 @@ def _collect(image: Image, context: Path) -> None:
         run(["gcc", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-o", source.with_suffix(""), source])
     if image.wheel:
         shutil.copy(wheels.find(image.wheel), context)
+    if image.requirements:
+        wheels.install(image.requirements, context / "site-packages")
 
 
 def _buildah(work: Path, *arguments: str) -> None:

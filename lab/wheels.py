@@ -1,7 +1,7 @@
-"""The Python packages that a host's virtual environment installs, as a mirror serves them (PEP 503).
+"""Python packages: those of hosts, as a mirror serves them (PEP 503), and those of images.
 
-The list is the product's own lock, with a hash for every file; here it is only downloaded, for each Python that a host
-may have.
+The lists are locks, with a hash for every file; here they are only downloaded, for each Python that a host may have, or
+installed into a folder that an image copies.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import html
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from lab.run import run
 
 LOCK = paths.PROJECT / "roles/host_base/files/requirements.txt"
 PYTHONS = ("3.11", "3.12", "3.13")  # Debian 12, Ubuntu 24.04, Debian 13
+IMAGES_PYTHON = "3.11"  # Debian 12's
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")  # what the C library of all of them can load
 DIRECTORY = paths.MIRROR / "pypi"
+TIMEOUT_SECONDS = 600
 
 
 def build() -> None:
@@ -42,6 +45,17 @@ def find(project: str) -> Path:
     return found[0]
 
 
+def install(lock: Path, target: Path, python: str = IMAGES_PYTHON) -> None:
+    """Install what a lock names into a folder, for an image's Python.
+
+    Raises:
+        LabError: a file is not to be had or its hash is not the locked one.
+    """
+    # not compiled: this Python's files would carry the times of this run
+    _pip("install", python, lock, f"--target={target}", "--no-compile", "--no-warn-conflicts")
+    shutil.rmtree(target / "bin", ignore_errors=True)  # scripts that begin with the path of this Python
+
+
 def normalize(project: str) -> str:
     """Write a project's name as indices do (PEP 503)."""
     return re.sub(r"[-_.]+", "-", project).lower()
@@ -54,21 +68,16 @@ def _fill(new: Path) -> None:
 
 
 def _download(python: str, files: Path) -> None:
+    _pip("download", python, LOCK, f"--dest={files}")
+
+
+def _pip(verb: str, python: str, lock: Path, *options: str) -> None:
     machine = os.uname().machine
     platforms = [f"--platform={name}_{machine}" for name in PLATFORMS]
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", f"--dest={files}"]
     # --no-deps: the lock is complete, and pip must not look for what it does not name
-    run(
-        [
-            *pip,
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary=:all:",
-            f"--python-version={python}",
-            *platforms,
-            f"-r{LOCK}",
-        ]
-    )
+    chosen = ["--no-deps", "--require-hashes", "--only-binary=:all:", f"--python-version={python}", *platforms]
+    pip = [sys.executable, "-m", "pip", verb, "--quiet", "--disable-pip-version-check"]
+    run([*pip, *options, *chosen, f"-r{lock}"], timeout=TIMEOUT_SECONDS)
 
 
 def index(files: Path, simple: Path) -> None:

@@ -27,6 +27,7 @@ def test_what_is_copied_is_put_there(name: str) -> None:
     image = images.load(name)
     present = {path.name for path in image.folder.iterdir()} | {image.compile.removesuffix(".c")}
     present |= {"root.tar"} if image.packages else set()
+    present |= {"site-packages"} if image.requirements else set()
     present |= {file.name for file in image.files if file.is_file()}
     present |= set(programs.load(image.program).outputs) if image.program else set()
     for line in (image.folder / "Containerfile").read_text().splitlines():

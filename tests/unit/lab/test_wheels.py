@@ -54,3 +54,21 @@ def test_the_lock_holds_what_versions_yml_names_and_a_hash_for_each() -> None:
         name: str(version) for name, version in pinned.items()
     }
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_an_image_gets_what_its_lock_names_and_no_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def pip(command: list[str], **_options: object) -> str:
+        asked.append([str(word) for word in command])
+        (tmp_path / "site/bin").mkdir(parents=True)
+        (tmp_path / "site/mlflow").mkdir()
+        return ""
+
+    monkeypatch.setattr(wheels, "run", pip)
+    wheels.install(tmp_path / "requirements.txt", tmp_path / "site")
+    [words] = asked
+    assert words[3:4] == ["install"]
+    assert {"--no-deps", "--require-hashes", "--only-binary=:all:", f"--target={tmp_path}/site"} <= set(words)
+    assert words[-1] == f"-r{tmp_path}/requirements.txt"
+    assert [path.name for path in (tmp_path / "site").iterdir()] == ["mlflow"]

@@ -23,6 +23,7 @@ DEFAULTS = {
     "monitoring_blackbox_exporter_version": ("monitoring", "blackbox_exporter"),
     "monitoring_dcgm_exporter_version": ("monitoring", "dcgm_exporter"),
     "object_store_version": ("storage", "versitygw"),
+    "mlflow_version": ("platform", "mlflow"),
     "postgresql_operator_version": ("storage", "cloudnative_pg"),
     "postgresql_operator_manifest_sha256": ("storage", "cloudnative_pg_manifest_sha256"),
 }
@@ -83,6 +84,28 @@ def test_the_gpu_exporter_is_built_of_these() -> None:
     tag = VERSIONS["monitoring"]["gpu_exporter"]
     assert defaults()["monitoring_gpu_exporter_image"] == f"docker.io/groundwork/gpu-exporter:{tag}"
     assert VERSIONS["lab"]["images"]["gpu-exporter"] == tag
+
+
+@pytest.mark.parametrize(
+    ("lock", "names"),
+    [
+        ("images/dvc/requirements.txt", ["dvc"]),
+        ("lab/images/mlflow/requirements.txt", ["mlflow", "psycopg2-binary", "boto3"]),
+    ],
+)
+def test_images_are_locked_to_these(lock: str, names: list[str]) -> None:
+    """And each file of the lock has a hash."""
+    found = pins(ROOT / lock)
+    assert {name: found.get(name) for name in names} == {name: VERSIONS["platform"][name] for name in names}
+    assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z])", (ROOT / lock).read_text())[1:])
+
+
+def test_the_lab_has_the_platforms_images_by_the_names_that_roles_ask_for() -> None:
+    tags = VERSIONS["lab"]["images"]
+    assert tags["mlflow"] == f"v{VERSIONS['platform']['mlflow']}-full"
+    assert tags["dvc"] == VERSIONS["platform"]["dvc"]
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    assert set_by_lab["dvc_image"] == f"docker.io/groundwork/dvc:{tags['dvc']}"
 
 
 @pytest.mark.parametrize("name", ["prometheus", "node-exporter", "blackbox-exporter"])

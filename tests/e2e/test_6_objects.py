@@ -11,9 +11,10 @@ import urllib.request
 import pytest
 from site_under_test import Lab, Site
 
-NAMESPACES = ("object-store", "postgresql")
+NAMESPACES = ("object-store", "postgresql", "mlflow", "dvc", "ray")
 PUBLIC = {"endpoint", "region", "bucket", "access_key", "username", "ca.crt", "tls.crt", "host", "port", "database",
-          "user", "dbname", "namespace"}  # fmt: skip
+          "user", "dbname", "namespace", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "AWS_ACCESS_KEY_ID",
+          "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "config"}  # fmt: skip
 
 
 def secrets(site: Site) -> dict[str, str]:
@@ -62,7 +63,12 @@ def test_who_does_not_know_the_authority_is_warned(site: Site) -> None:
 @pytest.mark.parametrize("playbook", ["playbooks/storage.yml", "playbooks/platform.yml", "playbooks/verify.yml"])
 def test_no_run_tells_a_secret(site: Site, playbook: str) -> None:
     known = secrets(site)
-    assert {"object-store-root/secret_key", "login-backup/password"} <= set(known)
+    assert {
+        "object-store-root/secret_key",
+        "login-backup/password",
+        "mlflow-admin/password",
+        "dvc-client/credentials",
+    } <= set(known)
     run = site.play("-vvv", "--diff", playbook=playbook)
     assert run.status == 0, run.tail
     assert [where for where, text in known.items() if text in run.output] == []
@@ -88,6 +94,8 @@ def test_a_dump_is_made_and_put_back(site: Site) -> None:
         (("object_store_enabled=false",), "postgresql.has_a_place_for_dumps"),
         (("shared_storage_enabled=false",), "postgresql.has_a_volume"),
         (("postgresql_host=127.0.0.1", "postgresql_port=9"), "postgresql.answers"),
+        (("postgresql_enabled=false",), "mlflow.has_a_database"),
+        (("mlflow_node_port=30900",), "mlflow.entrance_port_is_free"),
     ],
 )
 def test_what_would_not_work_is_refused_before_any_change(site: Site, variables: tuple[str, ...], check: str) -> None:

@@ -1,0 +1,1 @@
+"""MLflow's tracking server by its REST API: its users, and whether it keeps what is logged."""

@@ -9,12 +9,12 @@ import base64
 import contextlib
 import http.client
 import json
-import ssl
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ansible.module_utils.groundwork.encrypted import Connection
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.kubernetes.cluster import Object
 
@@ -84,7 +84,7 @@ class Client:
     def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         parts = urllib.parse.urlsplit(url)
         name = self.name if url.startswith(f"{self.url}/") else str(parts.hostname)
-        connection = _Connection(str(parts.hostname), parts.port, name, self.authority)
+        connection = Connection(str(parts.hostname), parts.port, name, self.authority, ANSWER_SECONDS)
         try:
             with contextlib.closing(connection):
                 connection.request("GET", parts._replace(scheme="", netloc="").geturl(), headers=dict(headers))
@@ -92,20 +92,6 @@ class Client:
                 return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise GroundworkError(f"Nobody answers at {url}: {error}", REMEDY) from None
-
-
-class _Connection(http.client.HTTPSConnection):
-    """To a server whose certificate is the authority's and has this name, whatever its address is; never by a proxy."""
-
-    def __init__(self, host: str, port: int | None, name: str, authority: str) -> None:
-        self._name = name
-        self._trusted = ssl.create_default_context(cadata=authority)
-        super().__init__(host, port, timeout=ANSWER_SECONDS, context=self._trusted)
-
-    def connect(self) -> None:
-        """See HTTPSConnection, which would ask for a certificate of the address."""
-        http.client.HTTPConnection.connect(self)
-        self.sock = self._trusted.wrap_socket(self.sock, server_hostname=self._name)
 
 
 def find(cluster: Reader, namespace: str, name: str = "prometheus") -> Client:

@@ -8,6 +8,8 @@ from lab.rootfs import sources
 from lab.run import run
 
 CODENAME = "bookworm"
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+"""Each release's Python."""
 
 
 def unpack(packages: tuple[str, ...], target: Path, codename: str = CODENAME) -> None:

@@ -163,7 +163,7 @@ def _collect(image: Image, context: Path) -> None:
     if image.wheel:
         shutil.copy(wheels.find(image.wheel), context)
     if image.requirements:
-        wheels.install(image.requirements, context / "site-packages")
+        wheels.install(image.requirements, context / "site-packages", debian.PYTHONS[image.release])
 
 
 def _buildah(work: Path, *arguments: str) -> None:

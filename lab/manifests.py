@@ -9,8 +9,8 @@ from pathlib import Path
 from lab import kept, paths, programs
 
 DIRECTORY = paths.MIRROR / "manifests"
-MANIFESTS: Mapping[str, str] = {"cloudnative-pg": "releases/cnpg-{number}.yaml"}
-"""The manifest of a program, in its module."""
+MANIFESTS: Mapping[str, str] = {"cloudnative-pg": "releases/cnpg-{number}.yaml", "kuberay": "config"}
+"""The manifest of a program, or its folder of them, in its module."""
 
 
 def build() -> None:
@@ -22,7 +22,8 @@ def build() -> None:
 def path(name: str) -> str:
     """Where a program's manifest is below the mirror's folder, and below https://raw.githubusercontent.com."""
     program = programs.load(name)
-    return f"{program.module.removeprefix('github.com/')}/{program.version}/{_inside(name)}"
+    owner, repository, *folder = program.module.removeprefix("github.com/").split("/")
+    return "/".join((owner, repository, program.version, *folder, _inside(name)))
 
 
 def _inside(name: str) -> str:
@@ -31,6 +32,9 @@ def _inside(name: str) -> str:
 
 def _fill(new: Path) -> None:
     for name in MANIFESTS:
-        target = new / path(name)
+        source, target = programs.source(name) / _inside(name), new / path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(programs.source(name) / _inside(name), target)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, target)

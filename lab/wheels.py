@@ -20,7 +20,6 @@ from lab.run import run
 
 LOCK = paths.PROJECT / "roles/host_base/files/requirements.txt"
 PYTHONS = ("3.11", "3.12", "3.13")  # Debian 12, Ubuntu 24.04, Debian 13
-IMAGES_PYTHON = "3.11"  # Debian 12's
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")  # what the C library of all of them can load
 DIRECTORY = paths.MIRROR / "pypi"
 TIMEOUT_SECONDS = 600
@@ -45,7 +44,7 @@ def find(project: str) -> Path:
     return found[0]
 
 
-def install(lock: Path, target: Path, python: str = IMAGES_PYTHON) -> None:
+def install(lock: Path, target: Path, python: str) -> None:
     """Install what a lock names into a folder, for an image's Python.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 
 from lab import images, programs, registry
 
-PUBLIC = ("registry.k8s.io/", "nvcr.io/", "docker.io/", "ghcr.io/")
+PUBLIC = ("registry.k8s.io/", "nvcr.io/", "docker.io/", "ghcr.io/", "quay.io/")
 
 
 @pytest.mark.parametrize("name", images.names())

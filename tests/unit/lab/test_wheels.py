@@ -66,9 +66,15 @@ def test_an_image_gets_what_its_lock_names_and_no_scripts(tmp_path: Path, monkey
         return ""
 
     monkeypatch.setattr(wheels, "run", pip)
-    wheels.install(tmp_path / "requirements.txt", tmp_path / "site")
+    wheels.install(tmp_path / "requirements.txt", tmp_path / "site", "3.13")
     [words] = asked
     assert words[3:4] == ["install"]
-    assert {"--no-deps", "--require-hashes", "--only-binary=:all:", f"--target={tmp_path}/site"} <= set(words)
+    assert {
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--python-version=3.13",
+        f"--target={tmp_path}/site",
+    } <= set(words)
     assert words[-1] == f"-r{tmp_path}/requirements.txt"
     assert [path.name for path in (tmp_path / "site").iterdir()] == ["mlflow"]

@@ -24,9 +24,12 @@ DEFAULTS = {
     "monitoring_dcgm_exporter_version": ("monitoring", "dcgm_exporter"),
     "object_store_version": ("storage", "versitygw"),
     "mlflow_version": ("platform", "mlflow"),
+    "ray_operator_version": ("platform", "kuberay"),
+    "ray_version": ("platform", "ray"),
     "postgresql_operator_version": ("storage", "cloudnative_pg"),
     "postgresql_operator_manifest_sha256": ("storage", "cloudnative_pg_manifest_sha256"),
 }
+TRAINING = ["mlflow-skinny", "dvc", "numpy", "pandas", "nvidia-ml-py"]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -91,6 +94,9 @@ def test_the_gpu_exporter_is_built_of_these() -> None:
     [
         ("images/dvc/requirements.txt", ["dvc"]),
         ("lab/images/mlflow/requirements.txt", ["mlflow", "psycopg2-binary", "boto3"]),
+        ("lab/images/ray/requirements.txt", ["ray"]),
+        ("images/first-training/requirements.txt", ["ray", *TRAINING, "torch"]),
+        ("lab/images/first-training/requirements.txt", TRAINING),
     ],
 )
 def test_images_are_locked_to_these(lock: str, names: list[str]) -> None:
@@ -106,6 +112,36 @@ def test_the_lab_has_the_platforms_images_by_the_names_that_roles_ask_for() -> N
     assert tags["dvc"] == VERSIONS["platform"]["dvc"]
     set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
     assert set_by_lab["dvc_image"] == f"docker.io/groundwork/dvc:{tags['dvc']}"
+
+
+def test_ray_is_of_one_version() -> None:
+    """As KubeRay is told, as in its image and in the one that stands on it, and as the lab has it."""
+    platform, tags = VERSIONS["platform"], VERSIONS["lab"]["images"]
+    image = f"docker.io/rayproject/ray:{platform['ray_image']}"
+    assert platform["ray_image"].startswith(f"{platform['ray']}-")
+    assert (defaults()["ray_image"], tags["ray"]) == (image, platform["ray_image"])
+    for folder in ("images/first-training", "lab/images/first-training"):
+        assert f"FROM {image}\n" in (ROOT / folder / "Containerfile").read_text()
+    assert VERSIONS["lab"]["programs"]["kuberay"]["version"] == platform["kuberay"]
+    assert platform["mlflow-skinny"] == platform["mlflow"]
+    assert platform["nvidia-ml-py"] == VERSIONS["host_python"]["nvidia-ml-py"]
+
+
+def test_rays_entrance_is_upstreams_and_in_the_lab_debians() -> None:
+    """The lab's by the variable that any site could set."""
+    image = "docker.io/nginxinc/nginx-unprivileged"
+    assert defaults()["ray_entrance_image"] == f"{image}:{VERSIONS['platform']['nginx']}"
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    assert set_by_lab["ray_entrance_image"] == f"{image}:{VERSIONS['lab']['images']['nginx']}"
+
+
+def test_the_first_training_runs_in_its_image() -> None:
+    tag = VERSIONS["platform"]["first_training"]
+    assert VERSIONS["lab"]["images"]["first-training"] == tag
+    assert (
+        f"image: docker.io/groundwork/first-training:{tag}\n"
+        in (ROOT / "examples/first-training/rayjob.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", ["prometheus", "node-exporter", "blackbox-exporter"])

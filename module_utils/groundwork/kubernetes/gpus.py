@@ -147,6 +147,18 @@ def observe(cluster: Cluster, wanted: Wanted) -> list[Node]:
     ]
 
 
+def room(cluster: Cluster, resource: str, count: int, ours: str = "") -> bool:
+    """Whether a pod that asks for so many would find a node; what pods hold whose namespace/name begins so is free."""
+    names = [node["metadata"]["name"] for node in cluster.get("/api/v1/nodes")["items"]]
+    found = observe(cluster, Wanted({name: {resource: ()} for name in names}, image=""))
+    nodes = [node for node in found if node.resource == resource]
+    return count == 0 or any(node.free + _held(node, ours) >= count for node in nodes)
+
+
+def _held(node: Node, prefix: str) -> int:
+    return sum(count for pod, count in node.users.items() if prefix and pod.startswith(prefix))
+
+
 def requested(pod: Object, resource: str) -> int:
     """What a pod holds of an extended resource: its containers together, or the hungriest of its init containers.
 

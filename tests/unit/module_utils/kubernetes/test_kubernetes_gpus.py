@@ -388,3 +388,28 @@ def test_a_silent_scheduler_is_a_fault() -> None:
     pods = [PodState("one-more-n2", "n2", "Pending")]
     found = gpus.one_more_waits(pods, in_time=False)
     assert (found.status, found.observed) == ("failed", "one-more-n2 is Pending")
+
+
+@pytest.mark.parametrize(
+    ("users", "count", "found"),
+    [
+        ([], 2, True),
+        ([], 3, False),
+        ([user_pod("n2"), user_pod("n3", "train-1")], 1, True),
+        ([user_pod("n2"), user_pod("n3", "train-1")], 2, False),
+        ([user_pod("n2", count=2), user_pod("n3", "train-1", 2)], 1, False),
+        ([user_pod("n2", count=2), user_pod("n3", "train-1", 2)], 0, True),
+        ([user_pod("n2", "ray-workers-a", 2), user_pod("n3", "train-1", 2)], 2, True),
+    ],
+)
+def test_there_is_room_where_one_node_has_enough(users: list[Object], count: int, found: bool) -> None:
+    cluster = FakeCluster(copy(TWO), users)
+    assert gpus.room(cluster, RESOURCE, count, "default/ray-workers-") is found
+
+
+def test_room_is_of_one_resource() -> None:
+    cluster = FakeCluster(copy(TWO))
+    cluster.mig = {"n2": {"nvidia.com/mig-1g.10gb": ["MIG-a"]}}
+    assert gpus.room(cluster, "nvidia.com/mig-1g.10gb", 1)
+    assert not gpus.room(cluster, "nvidia.com/mig-1g.10gb", 2)
+    assert not gpus.room(cluster, "nvidia.com/mig-3g.40gb", 1)

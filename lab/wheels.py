@@ -50,8 +50,10 @@ def install(lock: Path, target: Path, python: str) -> None:
     Raises:
         LabError: a file is not to be had or its hash is not the locked one.
     """
-    # not compiled: this Python's files would carry the times of this run
-    _pip("install", python, lock, f"--target={target}", "--no-compile", "--no-warn-conflicts")
+    # Not compiled: this Python's files would carry the times of this run,
+    # and pip compares what a wheel requires with the Python that runs it, not with the one that is named
+    options = ["--no-compile", "--no-warn-conflicts", "--ignore-requires-python"]
+    _pip("install", python, lock, f"--target={target}", *options)
     shutil.rmtree(target / "bin", ignore_errors=True)  # scripts that begin with the path of this Python
 
 

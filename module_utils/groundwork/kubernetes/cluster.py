@@ -82,7 +82,8 @@ class Client:
 
     def replace(self, path: str, body: Object) -> Object:
         """The object as the server put it in place of the one at `path`."""
-        return self._call("PUT", path, body=body)
+        put: Object = self._call("PUT", path, body=body)
+        return put
 
     def delete(self, path: str) -> None:
         """See Cluster."""

@@ -26,7 +26,7 @@ def test_the_modules_own_files_are_laid_out(tmp_path: Path, monkeypatch: pytest.
     (source / "cnpg-1.30.0.yaml").write_text("kind: Namespace\n")
     (tmp_path / "source/config/default").mkdir(parents=True)
     (tmp_path / "source/config/default/kustomization.yaml").write_text("kind: Kustomization\n")
-    monkeypatch.setattr(manifests.programs, "source", lambda _name: tmp_path / "source")
+    monkeypatch.setattr("lab.programs.source", lambda _name: tmp_path / "source")
     manifests._fill(tmp_path / "new")
     assert (tmp_path / "new" / manifests.path("cloudnative-pg")).read_text() == "kind: Namespace\n"
     folder = tmp_path / "new" / manifests.path("kuberay")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -113,11 +114,11 @@ def test_attributes_are_kept_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         def fail(*_words: object) -> None:
             raise OSError(number, "no")
 
-        monkeypatch.setattr(verify.os, "setxattr", fail)
+        monkeypatch.setattr(os, "setxattr", fail)
 
     kept: dict[str, bytes] = {}
-    monkeypatch.setattr(verify.os, "setxattr", lambda _file, name, value: kept.update({name: value}))
-    monkeypatch.setattr(verify.os, "getxattr", lambda _file, name: kept[name])
+    monkeypatch.setattr(os, "setxattr", lambda _file, name, value: kept.update({name: value}))
+    monkeypatch.setattr(os, "getxattr", lambda _file, name: kept[name])
     assert verify.attributes(str(tmp_path)) == {"attributes": True}
     refuse(errno.ENOTSUP)
     assert verify.attributes(str(tmp_path)) == {"attributes": False}

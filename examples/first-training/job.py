@@ -15,13 +15,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import pynvml
 import ray
 import yaml
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
 
-HERE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    import torch
+
+# Not resolved: files of a ConfigMap are links into a folder that every pod names otherwise.
+HERE = Path(__file__).parent
 DATASET = Path("/opt/dataset")
 NAME = "first-training"
 
@@ -70,11 +77,19 @@ def work(run: str) -> Mapping[str, str]:
         model = train(
             params, learn, judge, device, lambda metrics, epoch: mlflow.log_metrics(dict(metrics), step=epoch)
         )
+        example = judge.places[:2]
         mlflow.pytorch.log_model(
-            model, name="model", registered_model_name=NAME, input_example=judge.places[:2].numpy(),
+            model, name="model", registered_model_name=NAME, input_example=example.numpy(),
+            signature=ModelSignature(tensors(example), tensors(model(example).detach())),
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
         )  # fmt: skip
         return told
+
+
+def tensors(example: torch.Tensor) -> Schema:
+    """What MLflow is to know of a model's tensors, of which there may be as many as one likes at once."""
+    array = example.numpy()
+    return Schema([TensorSpec(array.dtype, (-1, *array.shape[1:]))])
 
 
 def main() -> None:

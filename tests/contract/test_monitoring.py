@@ -429,7 +429,7 @@ def test_playbooks_and_the_role_agree_on_the_default() -> None:
         for path in (ROOT / "playbooks").rglob("*.yml")
         for play in read(path)
         for task in play.get("tasks", ())
-        if task.get("ansible.builtin.include_role", {}).get("name") == "monitoring"
+        if task.get("ansible.builtin.import_role", {}).get("name") == "monitoring"
     ]
     assert len(asked) == 4
     assert set(asked) == {f"monitoring_enabled | default({str(default).lower()}) | bool"}

@@ -19,16 +19,16 @@ def plays(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
-def test_tasks_include_roles_and_nothing_else(playbook: Path) -> None:
+def test_tasks_import_roles_and_nothing_else(playbook: Path) -> None:
     for task in (task for play in plays(playbook) for task in play.get("tasks", [])):
-        assert set(task) - {"name", "when", "vars"} == {"ansible.builtin.include_role"}, task
-        assert set(task["ansible.builtin.include_role"]) == {"name", "tasks_from"}, task
+        assert set(task) - {"name", "when", "vars"} == {"ansible.builtin.import_role"}, task
+        assert set(task["ansible.builtin.import_role"]) == {"name", "tasks_from"}, task
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
 def test_every_verb_is_there(playbook: Path) -> None:
     for task in (task for play in plays(playbook) for task in play.get("tasks", [])):
-        role = task["ansible.builtin.include_role"]
+        role = task["ansible.builtin.import_role"]
         assert (ROOT / f"roles/{role['name']}/tasks/{role['tasks_from']}.yml").exists(), role
 
 

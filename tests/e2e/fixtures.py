@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
+import outside
 import pytest
-from site_under_test import Lab, Site
+from site_under_test import Lab, Report, Site
 
 LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
 KEEP = bool(os.environ.get("GROUNDWORK_KEEP"))
@@ -50,3 +52,15 @@ def site(fresh_site: Site, seed: int) -> Site:
     run = fresh_site.play()
     assert run.status == 0, run.tail
     return fresh_site
+
+
+@pytest.fixture(scope="session")
+def proved(site: Site) -> Report:
+    """What the finished site told of itself, before a test broke something: all was new, so all was proved."""
+    return site.report()
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """A Python with what people have on their own machines: DVC, and MLflow's client."""
+    return outside.python()

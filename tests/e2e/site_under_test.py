@@ -75,6 +75,28 @@ def changed_inventory(lab: Lab, directory: Path, change: Callable[[dict[str, Any
 
 
 @dataclass(frozen=True)
+class Report:
+    """A report for programs, as it lies in artifacts/."""
+
+    content: dict[str, Any]
+
+    def checks(self, status: str = "") -> list[dict[str, str]]:
+        """Its checks, of all hosts or only those of one status, each with its host's name."""
+        checks = [{"host": name, **check} for name, host in self.content["hosts"].items() for check in host["checks"]]
+        return [check for check in checks if status in ("", check["status"])]
+
+    @property
+    def proofs(self) -> dict[str, str]:
+        """What was observed by checks that found all well, by their names."""
+        return {check["name"]: check["observed"] for check in self.checks("ok")}
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Where people find the services."""
+        return dict(self.content["endpoints"])
+
+
+@dataclass(frozen=True)
 class Site:
     """site.yml and the other playbooks, on one lab."""
 
@@ -127,11 +149,13 @@ class Site:
         """Where this site's kubeconfig and report lie."""
         return ROOT / "artifacts" / self.lab.name
 
+    def report(self) -> Report:
+        """The newest report."""
+        return Report(json.loads((self.artifacts / "report.json").read_text()))
+
     def checks(self, status: str = "") -> list[dict[str, str]]:
         """The checks of the newest report, of all hosts or only those of one status, each with its host's name."""
-        report: dict[str, Any] = json.loads((self.artifacts / "report.json").read_text())
-        checks = [{"host": name, **check} for name, host in report["hosts"].items() for check in host["checks"]]
-        return [check for check in checks if status in ("", check["status"])]
+        return self.report().checks(status)
 
     def kubectl(self, *arguments: str, check: bool = True, timeout: float = 60) -> str:
         """Run kubectl on the first control-plane host."""

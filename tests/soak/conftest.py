@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fixtures import seed
+from fixtures import python, seed
 from site_under_test import Lab, Site
 
-__all__ = ["fresh", "seed"]
+__all__ = ["finished", "fresh", "python", "seed"]
 
 LAB = Lab("soak")
 
@@ -18,5 +18,18 @@ def fresh() -> Iterator[Site]:
     """site.yml and two fresh hosts, n2 with GPUs; two show all that three do, and leave time for more attempts."""
     LAB("down")
     LAB("up", "--host", "n1", "--host", "n2,gpus=H100-80GBx2", timeout=3600)
+    LAB("share", "n1")
+    yield Site(LAB)
+    LAB("down")
+
+
+@pytest.fixture(scope="module")
+def finished() -> Iterator[Site]:
+    """A finished site for the tests of one file: the e2e tests' three hosts."""
+    LAB("down")
+    LAB("up", timeout=3600)
+    LAB("share", "n1")
+    run = Site(LAB).play()
+    assert run.status == 0, run.tail
     yield Site(LAB)
     LAB("down")

@@ -1,0 +1,91 @@
+"""No run and no log tells a secret, nor does a file that others can read; one that is gone is made again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from collections.abc import Iterator
+
+import prometheus
+import pytest
+from site_under_test import Site
+
+NAMESPACES = ("monitoring", "object-store", "postgresql", "mlflow", "dvc", "ray")
+PUBLIC = {"endpoint", "region", "bucket", "access_key", "username", "ca.crt", "tls.crt", "host", "port", "database",
+          "user", "dbname", "namespace", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "AWS_ACCESS_KEY_ID",
+          "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "config"}  # fmt: skip
+GONE = ("prometheus-web", "prometheus-tls", "node-exporter-web")
+"""Secrets of monitoring that nobody else keeps a copy of."""
+
+
+def secrets(site: Site) -> dict[str, str]:
+    """Every text that nobody is to see, by where it is: as it is used, and as Kubernetes encodes it."""
+    items = json.loads(site.kubectl("get", "secret", "-n", "kube-system", "site-ca", "-o", "json"))
+    found = dict(texts(items["metadata"]["name"], items["data"]))
+    for namespace in NAMESPACES:
+        for secret in json.loads(site.kubectl("get", "secrets", "-n", namespace, "-o", "json"))["items"]:
+            found |= texts(f"{namespace}/{secret['metadata']['name']}", secret["data"])
+    return found
+
+
+def texts(where: str, data: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for key, encoded in data.items():
+        if key in PUBLIC:
+            continue
+        text = base64.b64decode(encoded).decode(errors="replace").strip()
+        yield f"{where}/{key} encoded", encoded
+        # of a private key, a line that no other key has; of a file of users, what stands for their passwords
+        if text.startswith("-----BEGIN"):
+            yield f"{where}/{key}", text.splitlines()[1]
+        elif key == "web.yml":
+            for user, hashed in json.loads(text)["basic_auth_users"].items():
+                yield f"{where}/{key} {user}", hashed
+        else:
+            yield f"{where}/{key}", text
+
+
+@pytest.fixture(scope="module")
+def known(site: Site) -> dict[str, str]:
+    """What is secret on the site before a run makes some anew."""
+    return secrets(site)
+
+
+def test_each_service_has_secrets_of_its_own(known: dict[str, str]) -> None:
+    wanted = {"object-store-root/secret_key", "login-backup/password", "mlflow-admin/password", "ray-token/auth_token"}
+    assert wanted <= {where.partition("/")[2] for where in known}
+    assert all(len(text) >= 16 for text in known.values())
+
+
+def test_what_is_gone_is_made_again_and_no_output_tells_it(site: Site, known: dict[str, str]) -> None:
+    before = prometheus.of(site).password
+    for name in GONE:
+        site.kubectl("delete", "secret", "-n", "monitoring", name)
+    playbooks = "playbooks/storage.yml playbooks/platform.yml playbooks/verify.yml"
+    run = site.play("-vvv", "--diff", "-e", "site_proofs=changed", playbook=playbooks)
+    assert run.status == 0, run.tail
+    assert run.changed["n1"] > 0, "it says what it does"
+    told = [where for where, text in {**known, **secrets(site)}.items() if text in run.output]
+    assert not told
+    assert prometheus.of(site).password != before
+    assert prometheus.query(site, "up")
+
+
+def test_no_pod_logs_a_secret(site: Site) -> None:
+    now = secrets(site)
+    for namespace in NAMESPACES:
+        names = site.kubectl("get", "pods", "-n", namespace, "-o", "name").split()
+        logs = "".join(site.kubectl("logs", "-n", namespace, "--all-containers", name) for name in names)
+        assert [where for where, text in now.items() if text in logs] == []
+
+
+def test_what_people_are_given_is_private(site: Site) -> None:
+    files = [path for path in site.artifacts.rglob("*") if path.is_file() and path.name not in OPEN]
+    assert {"kubeconfig", "monitoring.yml", "mlflow.yml", "ray.yml", "credentials"} <= {file.name for file in files}
+    assert {file.name: oct(stat.S_IMODE(file.stat().st_mode)) for file in files} == dict.fromkeys(
+        (file.name for file in files), "0o600"
+    )
+
+
+OPEN = {"report.json", "report.html", "ca.crt"}
+"""What holds no secret."""

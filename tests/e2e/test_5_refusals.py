@@ -34,8 +34,8 @@ def test_what_does_not_answer_or_fit_is_refused(site: Site, addon: str) -> None:
         "shared_storage_path": "/srv/alone",  # where nothing is mounted
         "shared_storage_source": "",
         "object_store_endpoint": "https://127.0.0.1:9",
-        "object_store_access_key": "a",
-        "object_store_secret_key": "b",
+        "object_store_access_key": "AKIAGROUNDWORK",
+        "object_store_secret_key": "not-the-secret-key",
         "postgresql_host": "127.0.0.1",
         "postgresql_port": 9,
         "mlflow_node_port": 30900,

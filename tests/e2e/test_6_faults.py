@@ -43,20 +43,28 @@ def test_a_pod_keeps_its_gpu_and_a_new_one_gets_one(site: Site, lab: Lab, keeper
     assert set(gpus_of(site, "second")).isdisjoint(before)
 
 
-def test_a_node_without_its_storage_starts_and_pods_wait_for_it(site: Site, lab: Lab) -> None:
+@pytest.fixture
+def volume(site: Site) -> Iterator[pods.Manifest]:
+    """A volume that all nodes share, as a pod has it; it and the pod go at the end."""
+    pods.apply(site, pods.claim("waiting"))
+    site.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/waiting", "--timeout=120s", timeout=150)
+    yield pods.with_volume("waiting")
+    pods.delete(site, "waiting")
+    site.kubectl("delete", "pvc", "waiting", "--wait=true", timeout=120)
+
+
+def test_a_node_without_its_storage_starts_and_pods_wait_for_it(site: Site, lab: Lab, volume: pods.Manifest) -> None:
     lab.shell("n1", "gluster --mode=script volume stop shared")
     try:
         lab("reboot", "n3")
         await_that(lambda: "True" in ready(site, "n3"), 180, "n3 is Ready without its storage")
         assert "cannot touch" in lab.shell("n3", "touch /srv/shared/lost 2>&1", check=False)
         program = "open('/data/word', 'w').write('kept'); print('done')"
-        pods.apply(site, pods.claim("waiting"), pods.pod("waiting", program, node="n3", **pods.with_volume("waiting")))
+        pods.apply(site, pods.pod("waiting", program, node="n3", **volume))
         await_that(lambda: "FailedMount" in events(site, "waiting"), 120, "the pod waits for its volume")
     finally:
         lab.shell("n1", "gluster volume start shared")
     assert pods.said(site, "waiting") == "done"
-    pods.delete(site, "waiting")
-    site.kubectl("delete", "pvc", "waiting", "--wait=true", timeout=120)
 
 
 def ready(site: Site, node: str) -> str:

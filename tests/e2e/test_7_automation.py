@@ -33,10 +33,11 @@ def test_the_script_of_the_page_finds_nothing_wrong_with_a_finished_site(site: S
 
 @pytest.fixture(scope="module")
 def broken(site: Site, lab: Lab) -> Iterator[dict[str, str]]:
-    """A GPU of n3 is lost, and a pod on n2 lost its device group: where and what each is; mended at the end."""
+    """A GPU of n3 is lost, the other had an Xid, and a pod on n2 lost its device group; mended at the end."""
     pods.start(site, pods.pod("keeper", node="n2", resource="nvidia.com/gpu"))
     lab("fault", "device-cgroup", "n2", "default/keeper")
     lab("fault", "gpu-lost", "n3", "0")
+    lab("fault", "gpu-xid", "n3", "1", "48")
     yield {"n2": "keeper", "n3": "0"}
     lab("fault", "clear")
     pods.delete(site, "keeper")

@@ -421,20 +421,6 @@ def test_the_web_configuration_is_valid(tmp_path: Path) -> None:
 # --- The role -------------------------------------------------------------------------------------------------------
 
 
-def test_playbooks_and_the_role_agree_on_the_default() -> None:
-    """A playbook asks before the role's own defaults are there."""
-    default = read(ROLE / "defaults/main.yml")["monitoring_enabled"]
-    asked = [
-        task["when"]
-        for path in (ROOT / "playbooks").rglob("*.yml")
-        for play in read(path)
-        for task in play.get("tasks", ())
-        if task.get("ansible.builtin.import_role", {}).get("name") == "monitoring"
-    ]
-    assert len(asked) == 4
-    assert set(asked) == {f"monitoring_enabled | default({str(default).lower()}) | bool"}
-
-
 def test_remove_takes_away_what_is_outside_of_the_namespace(rendered: Rendered) -> None:
     namespace = rendered.variables["monitoring_namespace"]
     outside = {

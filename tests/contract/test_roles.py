@@ -50,6 +50,33 @@ def test_variables_have_the_prefix_of_their_role(role: Path) -> None:
     assert [name for name in internal if not name.startswith(f"__{role.name}_")] == []
 
 
+def test_a_part_that_is_switched_off_does_nothing(role: Path) -> None:
+    """Its own verbs ask, so that a playbook need not; what is switched off can still be removed."""
+    defaults = role / "defaults/main.yml"
+    switch = f"{role.name}_enabled"
+    if switch not in ((read(defaults) if defaults.exists() else None) or {}):
+        return
+    internal = read(role / "vars/main.yml")
+    verbs = [
+        path
+        for verb in ("preflight", "install", "configure", "run", "verify")
+        if (path := role / f"tasks/{verb}.yml").exists()
+    ]
+    unasked = [
+        f"{path.name}: {task['name']}"
+        for path in verbs
+        for task in read(path)
+        if not asks(str(task.get("when")), switch, internal)
+    ]
+    assert not unasked
+
+
+def asks(condition: str, switch: str, internal: dict[str, Any]) -> bool:
+    """Whether a condition depends on that variable, by itself or by variables of the role."""
+    named = [str(value) for name, value in internal.items() if name in condition]
+    return switch in condition or any(asks(value, switch, internal) for value in named)
+
+
 def test_main_lists_the_verbs_in_order(role: Path) -> None:
     verbs = imported(role / "tasks/main.yml")
     known = [verb for verb in generate.VERBS if verb in verbs]

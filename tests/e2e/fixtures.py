@@ -14,14 +14,14 @@ from site_under_test import Lab, Report, Site
 LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
 KEEP = bool(os.environ.get("GROUNDWORK_KEEP"))
 """While a test is being written: keep the lab at the end, and take it as it is the next time."""
+SEED = int(os.environ.get("GROUNDWORK_SEED") or random.SystemRandom().randrange(10_000))
+"""The number behind every random choice; GROUNDWORK_SEED repeats a run."""
 
 
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """The number behind every random choice; GROUNDWORK_SEED repeats a run."""
-    seed = int(os.environ.get("GROUNDWORK_SEED") or random.SystemRandom().randrange(10_000))
-    print(f"\nseed: {seed} (GROUNDWORK_SEED={seed} repeats this run)")
-    return seed
+    """The number behind every random choice."""
+    return SEED
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def assert_refused(run: Run, *words: str) -> None:
     ("fault", "words"),
     [
         ("no control plane", ["control_plane"]),
-        ("a GPU host without a GPU", ["n1", "GPU"]),
+        pytest.param("a GPU host without a GPU", ["n1", "GPU"], marks=pytest.mark.sampled("hosts")),
         ("two hosts with one name", ["n2", "n3"]),
     ],
 )
@@ -53,6 +53,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) 
     assert_refused(fresh_site.play("-e", "gpu_driver_brunch=580"), "gpu_driver_brunch", "gpu_driver_branch")
 
 
+@pytest.mark.sampled("hosts")
 def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
     older = 's/bookworm/buster/; s/"12"/"10"/; s/12 (/10 (/'
     lab.shell("n3", f"cp -L /etc/os-release /etc/os-release.kept && sed -i '{older}' /etc/os-release")
@@ -62,6 +63,7 @@ def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
         lab.shell("n3", "cat /etc/os-release.kept > /etc/os-release; rm /etc/os-release.kept")
 
 
+@pytest.mark.sampled("hosts")
 def test_a_mirror_that_does_not_answer_is_named(fresh_site: Site, lab: Lab) -> None:
     lab("fault", "mirror-stop")
     try:

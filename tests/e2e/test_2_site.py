@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 
+import pytest
 from kubernetes import client, config
 from site_under_test import Report, Site
 
@@ -32,3 +33,10 @@ def test_the_kubeconfig_is_private_and_works_from_outside(site: Site) -> None:
 def test_anonymous_callers_get_nothing(site: Site) -> None:
     status = site.lab.shell("n2", "curl -sk -o /dev/null -w '%{http_code}' https://n1:16443/api/v1/secrets")
     assert status in ("401", "403")
+
+
+@pytest.mark.soak
+def test_check_mode_on_a_finished_site_reports_no_change(site: Site) -> None:
+    run = site.play("--check", "--diff")
+    assert run.status == 0, run.tail
+    assert set(run.changed.values()) == {0}, run.tail

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from site_under_test import Lab, Run, Site
 
+pytestmark = pytest.mark.sampled("refusals")
 HOSTS = ("n1", "n2", "n3")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fixtures import python, seed
+from fixtures import seed
 from site_under_test import Lab, Site
 
-__all__ = ["finished", "fresh", "python", "seed"]
+__all__ = ["fresh", "seed"]
 
 LAB = Lab("soak")
 
@@ -19,17 +19,5 @@ def fresh() -> Iterator[Site]:
     LAB("down")
     LAB("up", "--host", "n1", "--host", "n2,gpus=H100-80GBx2", timeout=3600)
     LAB("share", "n1")
-    yield Site(LAB)
-    LAB("down")
-
-
-@pytest.fixture(scope="module")
-def finished() -> Iterator[Site]:
-    """A finished site for the tests of one file: the e2e tests' three hosts."""
-    LAB("down")
-    LAB("up", timeout=3600)
-    LAB("share", "n1")
-    run = Site(LAB).play()
-    assert run.status == 0, run.tail
     yield Site(LAB)
     LAB("down")

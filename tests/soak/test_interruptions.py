@@ -43,11 +43,3 @@ def test_the_lab_comes_up_three_times_in_a_row() -> None:
         lab("up", timeout=3600)
         assert {lab.shell(host, "hostname").strip() for host in ("n1", "n2", "n3")} == {"n1", "n2", "n3"}
         lab("down")
-
-
-def test_check_mode_on_a_finished_site_reports_no_change(fresh: Site) -> None:
-    finished = fresh.play()
-    assert finished.status == 0, finished.tail
-    run = fresh.play("--check", "--diff")
-    assert run.status == 0, run.tail
-    assert set(run.changed.values()) == {0}, run.tail

@@ -1,34 +1,15 @@
-"""Automation on a whole site: the documented script and the command, from another directory, with failures as data."""
+"""What is broken comes as data with its name, by the documented script and the command, and as an alert that ends."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import automation
 import pods
 import prometheus
 import pytest
 from site_under_test import ROOT, Lab, Site, await_that
-
-PYTHON = str(ROOT / ".venv/bin/python")
-EXAMPLE = str(ROOT / "examples/automation/run_site.py")
-
-
-def said(directory: Path, *command: str) -> tuple[int, Any, str]:
-    """Run a command elsewhere: its exit status, its standard output as JSON, and its standard error."""
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=1500)
-    assert done.stdout, done.stderr[-2000:]
-    return done.returncode, json.loads(done.stdout), done.stderr
-
-
-def test_the_script_of_the_page_finds_nothing_wrong_with_a_finished_site(site: Site, tmp_path: Path) -> None:
-    inventory = str(site.lab.inventory)
-    status, found, progress = said(tmp_path, PYTHON, EXAMPLE, inventory, "playbooks/preflight.yml")
-    assert (status, found) == (0, {"ok": True, "changed": 0, "faults": []}), progress
-    assert "Check all hosts" in progress
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +25,7 @@ def broken(site: Site, lab: Lab) -> Iterator[dict[str, str]]:
 
 
 def test_what_broke_comes_as_data_with_its_name(site: Site, broken: dict[str, str], tmp_path: Path) -> None:
-    inventory = str(site.lab.inventory)
-    status, found, progress = said(tmp_path, PYTHON, EXAMPLE, inventory, "playbooks/verify.yml")
+    status, found, progress = automation.play(site, "playbooks/verify.yml", tmp_path)
     assert (status, found["ok"]) == (1, False), progress
     told = {(fault["host"], fault["what"]) for fault in found["faults"]}
     assert set(broken) - {"n2"} <= {host for host, _ in told}, found
@@ -53,7 +33,7 @@ def test_what_broke_comes_as_data_with_its_name(site: Site, broken: dict[str, st
     assert {(check["host"], check["name"]) for check in site.checks("failed")} <= told
     assert all(fault["remedy"] for fault in found["faults"] if "." in fault["what"]), found
 
-    status, report, _ = said(tmp_path, str(ROOT / ".venv/bin/groundwork"), "report", site.lab.name, "--json")
+    status, report, _ = automation.said(tmp_path, automation.COMMAND, "report", site.lab.name, "--json")
     assert (status, report["ok"], report["cluster"]) == (1, False, site.lab.name)
 
 

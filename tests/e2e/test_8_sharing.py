@@ -12,6 +12,8 @@ import pods
 import pytest
 from site_under_test import Site, changed_inventory
 
+pytestmark = pytest.mark.soak
+
 SMALL, LARGE, SHARED = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb", "nvidia.com/gpu.shared"
 PLAYBOOKS = "playbooks/gpu.yml playbooks/kubernetes_gpu.yml"
 CONFIGURATIONS = {
@@ -49,19 +51,19 @@ def declared(site: Site, directory: Path, config: dict[str, Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def inventory(finished: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inventory(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site's inventory with MIG on n2 and sharing on n3."""
-    return declared(finished, tmp_path_factory.mktemp("sharing"), layouts(**{"1g.10gb": 3, "3g.40gb": 1}))
+    return declared(site, tmp_path_factory.mktemp("sharing"), layouts(**{"1g.10gb": 3, "3g.40gb": 1}))
 
 
 @pytest.fixture(scope="module")
-def shared_site(finished: Site, inventory: Path) -> Iterator[Site]:
+def shared_site(site: Site, inventory: Path) -> Iterator[Site]:
     """What site.yml does of GPUs was done with that inventory: the hosts', Kubernetes', and the proof."""
-    run = finished.play(playbook=f"{PLAYBOOKS} playbooks/verify.yml", inventory=inventory)
+    run = site.play(playbook=f"{PLAYBOOKS} playbooks/verify.yml", inventory=inventory)
     assert run.status == 0, run.tail
-    yield finished
-    if allocatable(finished, "n2")["nvidia.com/gpu"] != 2:
-        make_whole(finished)
+    yield site
+    if allocatable(site, "n2")["nvidia.com/gpu"] != 2:
+        make_whole(site)
 
 
 def make_whole(site: Site) -> None:

@@ -41,7 +41,14 @@ def objects(role: Role, *templates: str) -> list[dict[str, Any]]:
 def everything() -> list[dict[str, Any]]:
     found = objects(store(), "namespace", "volume", "network_policies", "gateway")
     found += objects(
-        rows(), "namespace", "operator_policies", "network_policies", "cluster", "consumer_role", "consumer_database"
+        rows(),
+        "namespace",
+        "operator_policies",
+        "network_policies",
+        "cluster",
+        "consumer_access",
+        "consumer_role",
+        "consumer_database",
     )
     return found + objects(rows(), "backup_role", "programs", "schedule", "backup", "restore", "prove")
 

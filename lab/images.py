@@ -139,7 +139,8 @@ def _build(image: Image, layout: Path) -> None:
         # no times of this build, so that the same content has the same digest
         options = ["--pull-never", "--timestamp=0", "--format=oci", "--layers=false", f"--tag={image.reference}"]
         _buildah(work, "bud", "--isolation=chroot", *options, str(context))
-        _buildah(work, "push", image.reference, f"oci:{layout}")
+        # zstd, as three hosts unpack on few cores what nobody sends far: a quarter of gzip's time, at the same size
+        _buildah(work, "push", "--compression-format=zstd", "--compression-level=1", image.reference, f"oci:{layout}")
 
 
 def _lend(base: Image, work: Path) -> None:

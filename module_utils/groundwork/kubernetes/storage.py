@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible.module_utils.groundwork.check import Check, judge
@@ -37,7 +37,7 @@ class Wanted:
 
 
 def prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> list[Check]:
-    """Write in a pod of the first node, read in a pod of each node, or of the same one where files are not shared.
+    """Write in a pod of the first node, then read in pods of all nodes, or of the same one.
 
     Raises GroundworkError when the API server, or the namespace for the proof, fails.
     """
@@ -57,7 +57,7 @@ def keeps_attributes(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> bool:
     with proof.namespace(cluster, wanted.namespace, waiter):
         cluster.create(f"/api/v1/namespaces/{wanted.namespace}/persistentvolumeclaims", _claim(wanted))
         try:
-            with _pod(cluster, wanted, waiter, "prober", wanted.nodes[0]) as pod:
+            with _pods(cluster, wanted, waiter, {"prober": wanted.nodes[0]}) as (pod,):
                 answer = _answer(cluster, wanted, pod, ["attributes", FOLDER])
         finally:
             _leave(cluster, wanted, waiter)
@@ -76,16 +76,15 @@ def _answer(cluster: Cluster, wanted: Wanted, pod: PodState, words: list[str]) -
 
 
 def _prove(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> Check:
-    first, *others = wanted.nodes
+    first = wanted.nodes[0]
+    reading = wanted.nodes if wanted.shared else [first]
     word = secrets.token_hex(16)
-    faults: list[str] = []
-    with _pod(cluster, wanted, waiter, "writer", first) as writer:
-        faults += _fault(cluster, wanted, writer, ["write", FILE, word], "written", len(word))
-    for node in [first, *others] if wanted.shared else [first]:
-        if not faults:
-            with _pod(cluster, wanted, waiter, f"reader-{node}", node) as reader:
-                faults += _fault(cluster, wanted, reader, ["read", FILE], "text", word)
-    found = f"written on {first}, read on {', '.join([first, *others] if wanted.shared else [first])}"
+    with _pods(cluster, wanted, waiter, {"writer": first}) as (writer,):
+        faults = list(_fault(cluster, wanted, writer, ["write", FILE, word], "written", len(word)))
+    if not faults:
+        with _pods(cluster, wanted, waiter, {f"reader-{node}": node for node in reading}) as readers:
+            faults = [text for pod in readers for text in _fault(cluster, wanted, pod, ["read", FILE], "text", word)]
+    found = f"written on {first}, read on {', '.join(reading)}"
     return judge(
         wanted.name,
         not faults,
@@ -109,20 +108,32 @@ def _fault(
 
 
 @contextlib.contextmanager
-def _pod(cluster: Cluster, wanted: Wanted, waiter: Waiter, name: str, node: str) -> Iterator[PodState]:
-    """A pod on a node that has the volume; it is gone afterwards, so that the next one sees what is on the disk."""
+def _pods(cluster: Cluster, wanted: Wanted, waiter: Waiter, nodes: Mapping[str, str]) -> Iterator[list[PodState]]:
+    """Pods by name, each on its node, that have the volume; gone afterwards, so that the next see what is on the disk.
+
+    Raises GroundworkError when one of them was taken away.
+    """
     path = f"/api/v1/namespaces/{wanted.namespace}/pods"
+    for name, node in nodes.items():
+        cluster.create(path, _pod(wanted, name, node))
+
+    def found() -> list[PodState]:
+        return [pod for pod in proof.states(cluster, wanted.namespace) if pod.name in nodes]
+
+    pods = waiter.until(found, lambda pods: all(pod.settled for pod in pods))[0]
+    if gone := sorted(set(nodes) - {pod.name for pod in pods}):
+        raise GroundworkError(f"Somebody removed pods of the proof: {', '.join(gone)}", "Run it again when it suits.")
+    yield pods
+    for name in nodes:
+        cluster.delete(f"{path}/{name}")
+    waiter.until(found, lambda pods: not pods)
+
+
+def _pod(wanted: Wanted, name: str, node: str) -> Object:
     body = proof.pod(name, node, wanted.image, ["sleep"])
     body["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}})
     body["spec"]["containers"][0]["volumeMounts"].append({"name": "data", "mountPath": FOLDER})
-    cluster.create(path, body)
-    yield waiter.until(lambda: _state(cluster, wanted, name), lambda pod: pod.settled)[0]
-    cluster.delete(f"{path}/{name}")
-    waiter.until(lambda: [pod.name for pod in proof.states(cluster, wanted.namespace)], lambda names: name not in names)
-
-
-def _state(cluster: Cluster, wanted: Wanted, name: str) -> PodState:
-    return next(pod for pod in proof.states(cluster, wanted.namespace) if pod.name == name)
+    return body
 
 
 def _leave(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> None:

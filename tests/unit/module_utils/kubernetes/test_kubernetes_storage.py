@@ -15,6 +15,7 @@ from tests.unit.module_utils.fakes import waiter
 from tests.unit.module_utils.kubernetes.fake_cluster import FakeCluster
 
 NODES = ["n1", "n2", "n3"]
+GONE = "FileNotFoundError: /srv/verify/word"
 
 
 class Disks(FakeCluster):
@@ -30,14 +31,16 @@ class Disks(FakeCluster):
         self.asked: list[str] = []
 
     def use(self, pod: str, words: Sequence[str]) -> Object:
-        assert [made["metadata"]["name"] for made in self.pods()] == [pod], "the pod before is gone"
+        there = {made["metadata"]["name"] for made in self.pods()}
+        assert pod in there
+        assert "writer" not in there - {pod}, "the pod before is gone"
         self.asked.append(pod)
         node = "all" if self.shared else pod.rpartition("-")[2] if pod != "writer" else "n1"
         if words[0] == "write":
             self.files[node] = words[2]
             return {"written": len(words[2])}
         if node not in self.files:
-            return {"error": "FileNotFoundError: /srv/verify/word"}
+            return {"error": GONE}
         return {"text": self.files[node]}
 
     def create(self, path: str, body: Object) -> Object:
@@ -80,7 +83,7 @@ def test_a_class_of_local_disks_is_read_by_the_next_pod() -> None:
 
 def test_a_class_that_only_says_that_it_is_shared_is_found_out() -> None:
     found = prove(Disks(shared=False))
-    assert (found.status, found.observed) == ("failed", "fast: reader-n2: FileNotFoundError: /srv/verify/word")
+    assert (found.status, found.observed) == ("failed", f"fast: reader-n2: {GONE}; reader-n3: {GONE}")
     assert "class fast" in found.remedy
 
 
@@ -95,6 +98,20 @@ def test_a_pod_that_does_not_run_says_why() -> None:
     cluster.ready = False
     found = prove(cluster)
     assert (found.status, found.observed) == ("failed", "fast: writer: Pending after the time given")
+
+
+def test_a_pod_that_somebody_removed_is_no_proof() -> None:
+    cluster = Disks()
+    cluster.answer = lambda _pod, words: {"written": len(words[-1])} if words[0] == "write" else {}
+    kept = cluster.create
+
+    def create(path: str, body: Object) -> Object:
+        return kept(path, body) if body["metadata"]["name"] != "reader-n2" else {}
+
+    cluster.create = create  # type: ignore[method-assign]
+    with pytest.raises(GroundworkError, match="removed pods of the proof: reader-n2"):
+        storage.prove(cluster, Wanted("fast", True, NODES, "image"), waiter())
+    assert (cluster.objects, cluster.volumes) == ({}, [])
 
 
 def test_a_volume_that_stays_is_named() -> None:

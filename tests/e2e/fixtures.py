@@ -44,12 +44,12 @@ def fresh_site(lab: Lab) -> Site:
 
 @pytest.fixture(scope="session")
 def site(fresh_site: Site, seed: int) -> Site:
-    """A finished site: site.yml was killed at a random task, and the next run finished it."""
+    """A finished site: site.yml was killed at a random task, and the next run finished it, telling all that it does."""
     if KEEP and (fresh_site.artifacts / "report.json").exists():
         return fresh_site
     task = random.Random(seed).randint(40, 200)
     print(f"killed at task {task}: {fresh_site.kill_at_task(task)}")
-    run = fresh_site.play()
+    run = fresh_site.play("-vvv", "--diff")
     assert run.status == 0, run.tail
     return fresh_site
 

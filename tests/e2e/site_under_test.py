@@ -125,9 +125,14 @@ class Site:
             | {
                 "ANSIBLE_FORCE_COLOR": "0",
                 "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_LOG_PATH": str(LOGS / f"{self.lab.name}.log"),
+                "ANSIBLE_LOG_PATH": str(self.log),
             },
         )
+
+    @property
+    def log(self) -> Path:
+        """All that the runs on this lab said."""
+        return LOGS / f"{self.lab.name}.log"
 
     def kill_at_task(self, number: int) -> str:
         """Start site.yml, SIGKILL all of its processes when its task of that number begins; return its name."""

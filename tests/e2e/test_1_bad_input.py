@@ -72,12 +72,14 @@ def test_a_mirror_that_does_not_answer_is_named(fresh_site: Site, lab: Lab) -> N
         lab("fault", "clear")
 
 
+@pytest.mark.sampled("first runs")
 def test_check_mode_finishes_on_fresh_hosts_and_says_what_would_be_done(fresh_site: Site) -> None:
     run = fresh_site.play("--check", "--diff")
     assert run.status == 0, run.tail
     assert all(changed > 0 for host, changed in run.changed.items() if host != "localhost"), run.tail
 
 
+@pytest.mark.sampled("first runs")
 def test_a_file_with_a_wrong_checksum_is_refused_before_it_is_used(fresh_site: Site, lab: Lab) -> None:
     lab("fault", "mirror-spoil", "snaps/microk8s/1.36/stable/microk8s.snap")
     try:

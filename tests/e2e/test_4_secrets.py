@@ -57,6 +57,14 @@ def test_each_service_has_secrets_of_its_own(known: dict[str, str]) -> None:
     assert all(len(text) >= 16 for text in known.values())
 
 
+def test_the_run_that_made_them_tells_none(site: Site, known: dict[str, str]) -> None:
+    """It said all that -vvv and --diff have it say."""
+    output = site.log.read_text()
+    assert "module_args" in output
+    assert [where for where, text in known.items() if text in output] == []
+
+
+@pytest.mark.soak
 def test_what_is_gone_is_made_again_and_no_output_tells_it(site: Site, known: dict[str, str]) -> None:
     before = prometheus.of(site).password
     for name in GONE:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,16 +97,13 @@ def load(name: str) -> Image:
 
 def build_without_programs() -> None:
     """Build those images that need not wait for compilers."""
-    for image in map(load, names()):
-        if not (image.program or image.wheel or image.base):
-            _keep(image)
+    _keep_all([image for image in map(load, names()) if not _waits_for_programs(image)])
 
 
 def build() -> None:
     """Build what is not current, and the registry's storage of it all."""
     images = [load(name) for name in names()]
-    for image in sorted(images, key=lambda image: bool(image.base)):  # bases first
-        _keep(image)
+    _keep_all(images)
     kept.keep(
         REGISTRY,
         "Fill the registry",
@@ -113,6 +111,17 @@ def build() -> None:
         *(image.key() for image in images),
         Path(registry.__file__),
     )
+
+
+def _waits_for_programs(image: Image) -> bool:
+    return bool(image.program or image.wheel or (image.base and _waits_for_programs(load(image.base))))
+
+
+def _keep_all(images: list[Image]) -> None:
+    """Build what is not current, bases first, two at a time: one packs while the other unpacks."""
+    with ThreadPoolExecutor(2) as pool:
+        for based in (False, True):
+            list(pool.map(_keep, [image for image in images if bool(image.base) == based]))
 
 
 def _keep(image: Image) -> None:

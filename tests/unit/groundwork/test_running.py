@@ -355,8 +355,9 @@ def test_a_run_that_somebody_kills_is_a_failure_and_leaves_nothing(sleep: Path, 
     def kill() -> bool:
         if len(running(words)) == 2:
             mark = f"PYTEST_CURRENT_TEST={os.environ['PYTEST_CURRENT_TEST']}"
-            own = next(process for process in processes.tree(mark) if process.parent == os.getpid())
-            os.kill(own.pid, signal.SIGKILL)
+            for process in processes.tree(mark):  # none, when it is asked again before the others have ended
+                if process.parent == os.getpid():
+                    os.kill(process.pid, signal.SIGKILL)
         return False
 
     result = groundwork.run(sleep, local, cancel=kill)

@@ -12,10 +12,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import kubernetes
 import pytest
 import yaml
 from ansible.module_utils.groundwork import certificates
@@ -23,6 +21,8 @@ from ansible.module_utils.groundwork.kubernetes import basic_auth
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
+
+from tests.unit.roles.manifests import unknown_fields
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/monitoring"
@@ -252,29 +252,10 @@ def test_manifests_are_objects_with_names_of_their_own(rendered: Rendered) -> No
     assert {"Deployment", "DaemonSet", "NetworkPolicy", "ConfigMap", "ClusterRole"} <= {kind for kind, _, _ in found}
 
 
-def unknown(wanted: Any, known: Any, place: str = "") -> list[str]:
-    """Places of fields that are not in what Kubernetes's client made of them."""
-    if isinstance(wanted, dict) and isinstance(known, dict):
-        missing = [f"{place}.{key}" for key in wanted if key not in known]
-        return missing + [
-            fault for key in wanted.keys() & known for fault in unknown(wanted[key], known[key], f"{place}.{key}")
-        ]
-    if isinstance(wanted, list) and isinstance(known, list):
-        pairs = zip(wanted, known, strict=True)
-        return [
-            fault for number, (one, other) in enumerate(pairs) for fault in unknown(one, other, f"{place}[{number}]")
-        ]
-    return []
-
-
 def test_fields_are_those_that_kubernetes_knows(rendered: Rendered) -> None:
     """Its client's models leave out what they do not know, and refuse what lacks something."""
-    api = kubernetes.client.ApiClient()
     for each in rendered.objects:
-        model = f"V1{each['kind']}"
-        answer = SimpleNamespace(data=json.dumps(each))
-        known = api.sanitize_for_serialization(api.deserialize(answer, model))
-        assert unknown(each, known, each["kind"]) == []
+        assert unknown_fields(each) == []
 
 
 def test_images_are_pinned_and_limited(rendered: Rendered) -> None:

@@ -95,7 +95,7 @@ class Client:
 
     def text(self, path: str, **query: str) -> str:
         """What the server answers in plain text, as for a pod's log."""
-        return str(self._call("GET", path, query=query, kind="str"))
+        return self._text("GET", path, query=query)
 
     def ask(self, namespace: str, pod: str, words: Sequence[str], seconds: float) -> Object:
         """See Cluster."""
@@ -117,30 +117,26 @@ class Client:
         stream.close()
         return answer(stdout, stderr)
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Object | None = None,
-        query: Mapping[str, str] | None = None,
-        kind: str = "object",
-    ) -> Any:
+    def _call(self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None) -> Any:
+        return json.loads(self._text(method, path, body, query))
+
+    def _text(self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None) -> str:
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
         try:
-            return self._api.call_api(
-                path,
-                method,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
-                body=body,
-                response_type=kind,
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _request_timeout=REQUEST_SECONDS,
-            )
-        except kubernetes.client.ApiException as error:
-            raise _refusal(f"{method} {path}", error.status or 0, error.body or error.reason) from None
-        except urllib3.exceptions.HTTPError as error:
+            response = self._api.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            text = str(response.read().decode())
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
             raise _refusal(f"{method} {path}", 0, str(error)) from None
+        if not 200 <= response.status <= 299:
+            raise _refusal(f"{method} {path}", response.status, text or response.reason)
+        return text
 
 
 def answer(stdout: str, stderr: str) -> Object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import kubernetes
@@ -34,10 +33,28 @@ def unknown(wanted: Any, known: Any, place: str) -> list[str]:
     return []
 
 
-def unknown_fields(wanted: dict[str, Any]) -> list[str]:
-    """Places of fields that Kubernetes does not know; its client refuses what lacks something."""
+def with_quantities_as_text(found: Any) -> Any:
+    """The same with numbers among resources as texts: Kubernetes takes either, its client's classes take texts."""
+    if isinstance(found, list):
+        return [with_quantities_as_text(each) for each in found]
+    if not isinstance(found, dict):
+        return found
+    return {
+        key: {name: str(amount) for name, amount in each.items()}
+        if key in {"limits", "requests", "hard"} and isinstance(each, dict)
+        else with_quantities_as_text(each)
+        for key, each in found.items()
+    }
+
+
+def unknown_fields(wanted: dict[str, Any], model: str = "") -> list[str]:
+    """Places of fields that Kubernetes does not know; its client refuses what lacks something.
+
+    model  the client's class, where it is not the one of the object's kind: V1PodSpec
+    """
+    model = model or f"V1{wanted['kind']}"
     api = kubernetes.client.ApiClient()
     known = api.sanitize_for_serialization(
-        api.deserialize(SimpleNamespace(data=json.dumps(wanted)), f"V1{wanted['kind']}")
+        api.deserialize(json.dumps(with_quantities_as_text(wanted)), model, "application/json")
     )
-    return unknown(wanted, known, wanted["kind"])
+    return unknown(wanted, known, model)

@@ -6,9 +6,9 @@ import random
 from collections import defaultdict
 
 import pytest
-from fixtures import SEED, fresh_site, lab, proved, python, seed, site
+from fixtures import SEED, fresh_site, lab, proved, python, seed, site, training_begun
 
-__all__ = ["fresh_site", "lab", "proved", "python", "seed", "site"]
+__all__ = ["fresh_site", "lab", "proved", "python", "seed", "site", "training_begun"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import outside
 import pytest
+import training
 from site_under_test import Lab, Report, Site
 
 LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
@@ -64,3 +67,12 @@ def proved(site: Site) -> Report:
 def python() -> Path:
     """A Python with what people have on their own machines: DVC, and MLflow's client."""
     return outside.python()
+
+
+@pytest.fixture(scope="session")
+def training_begun(
+    site: Site, python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[dict[str, Any]]]:
+    """The first training, beside other tests: most of its time it waits for images, pods and a killed worker."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(training.run, site, python, tmp_path_factory.mktemp("training"))

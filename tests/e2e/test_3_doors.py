@@ -91,6 +91,13 @@ def listed(site: Site, kind: str) -> list[dict[str, Any]]:
     return [each for each in everything if each["metadata"]["namespace"] in NAMESPACES]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def training_goes_on(request: pytest.FixtureRequest) -> None:
+    """Begin the training here, where a test will want it: it takes minutes, and its pods open doors too."""
+    if any(item.path.stem == "test_3_training" for item in request.session.items):
+        request.getfixturevalue("training_begun")
+
+
 @pytest.fixture(scope="module")
 def doors(site: Site, lab: Lab) -> Doors:
     """All of them."""

@@ -93,7 +93,7 @@ def test_dashboards_and_rules_find_what_they_read(site: Site, expression: str) -
 
 def test_a_gpu_is_told_with_the_pod_that_holds_it(site: Site) -> None:
     def told() -> bool:
-        found = prometheus.query(site, 'DCGM_FI_DEV_FB_USED{Hostname="n2",pod!=""}')
+        found = prometheus.query(site, f'DCGM_FI_DEV_FB_USED{{Hostname="n2",namespace="{NAMESPACE}"}}')
         return [(each["namespace"], each["pod"], each["container"]) for each in found] == [
             (NAMESPACE, "holder", "main")
         ]

@@ -21,7 +21,7 @@ def said(directory: Path, *command: str) -> tuple[int, Any, str]:
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-def play(site: Site, playbook: str, directory: Path) -> tuple[int, Any, str]:
+def play(site: Site, playbook: str, directory: Path, inventory: Path | None = None) -> tuple[int, Any, str]:
     """What the script of the page says of a playbook: its exit status, what it found, and its progress."""
     script = [str(ROOT / ".venv/bin/python"), str(ROOT / "examples/automation/run_site.py")]
-    return said(directory, *script, str(site.lab.inventory), playbook)
+    return said(directory, *script, str(inventory or site.lab.inventory), playbook)

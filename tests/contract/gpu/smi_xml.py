@@ -1,7 +1,7 @@
 """What `nvidia-smi -q -x` writes for what nvidia_gpu_info returns, field by field.
 
-Element names: https://docs.nvidia.com/deploy/nvidia-smi/ and the DTD that each output names. A driver that knows no such
-element leaves it out, and what a GPU does not have is N/A.
+Element names: https://docs.nvidia.com/deploy/nvidia-smi/ and the DTD that each output names. A driver that does not
+know an element leaves it out, and what a GPU does not have is N/A.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ options:
   name:
     description: Whose declaration it is. V(mig) is applied first.
     type: str
-    choices: [mig]
+    choices: [mig, settings]
     required: true
   arguments:
     description: What the module of that name is given, such as C(config) and C(selected).
@@ -85,7 +85,7 @@ def main() -> None:
     """Observe, plan, apply, exit."""
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "choices": ["mig"], "required": True},
+            "name": {"type": "str", "choices": ["mig", "settings"], "required": True},
             "arguments": {"type": "dict", "default": {}},
             "venv": {"type": "path", "default": "/opt/groundwork/venv"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -20,6 +20,7 @@ from ansible.module_utils.groundwork import child
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu import nvml
 from ansible.module_utils.groundwork.gpu.mig import declare as mig
+from ansible.module_utils.groundwork.gpu.settings import declare as settings
 from ansible.module_utils.groundwork.waiting import Waiter
 
 DECLARATIONS = Path("/etc/groundwork/boot")
@@ -27,7 +28,7 @@ WAIT_SECONDS = 60.0
 """For a driver that is still being loaded. Where there is none, the services that come after this wait as long."""
 ANSWER_SECONDS = 10.0
 
-WORKERS: Mapping[str, Callable[..., Mapping[str, Any]]] = {"mig": mig.declare}
+WORKERS: Mapping[str, Callable[..., Mapping[str, Any]]] = {"mig": mig.declare, "settings": settings.declare}
 """By the name of a declaration, in the order of a boot: what it takes are the arguments there, and `change`."""
 
 AGAIN = "Run playbooks/gpu.yml, which writes it anew."

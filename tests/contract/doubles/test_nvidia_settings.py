@@ -1,224 +1,177 @@
-"""What module nvidia_gpu_settings does, on the double of NVML: what it sets is what nvidia-smi then tells."""
+"""What an administrator sets on the double of NVML: what it takes, what it refuses, and what is left after a reboot."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import packages, paths
+from lab import packages
 from lab.doubles.nvidia import hardware
+from lab.doubles.nvidia.module import nvidia
+from tests.contract.doubles.nvidia_host import Host, needs_compiler, needs_root
 
-pytestmark = [
-    pytest.mark.skipif(
-        not (shutil.which("make") and shutil.which("cc")),
-        reason="the double is written in C: make and a compiler are needed",
-    ),
-    pytest.mark.skipif(os.geteuid() != 0, reason="changing settings needs root, as with the real library"),
-]
+pytestmark = [needs_compiler, needs_root]
+Plug = Callable[..., Host]
 
-# One declaration after the other, each in a process of its own: the library keeps state for the life of one.
-PROGRAM = """
-import json, os, pathlib, sys
-import ansible.module_utils
-ansible.module_utils.__path__.append(f"{sys.argv[1]}/module_utils")
-from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.gpu.settings import declare, locks
-for line in sys.stdin:
-    given = json.loads(line)
-    if os.fork() == 0:
-        os.environ["NVML_DOUBLE_STATE"] = given.pop("state")
-        locks.ACCOUNT = pathlib.Path(given.pop("account"))
-        try:
-            answer = declare.declare(**given)
-        except GroundworkError as error:
-            answer = {"message": error.message, "remedy": error.remedy}
-        print(json.dumps(answer), flush=True)
-        os._exit(0)
-    os.wait()
+SETTINGS = """
+nvmlInit(); d = nvmlDeviceGetHandleByIndex(0)
+def clocks(): return [attempt(nvmlDeviceGetClockInfo, d, kind) for kind in (NVML_CLOCK_SM, NVML_CLOCK_MEM)]
+def settings(): return [nvmlDeviceGetPersistenceMode(d), nvmlDeviceGetPowerManagementLimit(d),
+    nvmlDeviceGetEnforcedPowerLimit(d), nvmlDeviceGetComputeMode(d), attempt(nvmlDeviceGetEccMode, d)]
 """
-FIELDS = ("persistence_mode", "power.limit", "clocks.gr", "clocks.mem", "compute_mode", "ecc.mode.current")
-ALL: dict[str, Any] = {
-    "persistence_mode": True,
-    "power_limit_watts": 400,
-    "locked_graphics_clocks_mhz": [1410],
-    "locked_memory_clocks_mhz": [2619],
-    "compute_mode": "exclusive_process",
-    "ecc": False,
-}
 
 
-class Host:
-    """A host with GPUs of one model, whose driver is loaded."""
-
-    def __init__(self, folder: Path, worker: subprocess.Popen[str], model: str, count: int) -> None:
-        self.etc = folder / "etc"
-        self.account = folder / "locks.json"
-        self.worker = worker
-        hardware.create(self.etc, "n2", model, count)
-        hardware.put_host(self.etc, driver=packages.driver_versions()[0])
-
-    def declare(self, change: bool = True, timeout_seconds: float = 30, **given: Any) -> dict[str, Any]:
-        """What the worker returns; a refusal has `message` and `remedy`."""
-        where = {"state": str(self.etc / hardware.STATE), "account": str(self.account)}
-        options = {name: given.pop(name) for name in ("allow_disruption", "restore", "only") if name in given}
-        asked = {"settings": given, "allow_disruption": False, "timeout_seconds": timeout_seconds, "change": change}
-        assert self.worker.stdin is not None
-        assert self.worker.stdout is not None
-        print(json.dumps({**where, **asked, **options}), file=self.worker.stdin, flush=True)
-        found: dict[str, Any] = json.loads(self.worker.stdout.readline())
-        return found
-
-    def state(self) -> str:
-        """All that the hardware knows."""
-        return (self.etc / hardware.STATE).read_text()
-
-    def smi(self, *words: str) -> str:
-        """What nvidia-smi says."""
-        driver = packages.driver_directory(packages.driver_versions()[0])
-        own = {
-            "NVML_DOUBLE_STATE": str(self.etc / hardware.STATE),
-            "NVML_DOUBLE_DEV": "",
-            "LD_LIBRARY_PATH": str(driver),
-        }
-        argv = [str(driver / "nvidia-smi"), *words]
-        return subprocess.run(argv, env={**os.environ, **own}, check=True, capture_output=True, text=True).stdout
-
-    def told(self) -> list[list[str]]:
-        """FIELDS of each GPU."""
-        lines = self.smi(f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits").splitlines()
-        return [line.split(", ") for line in lines]
+def ask(host: Host, *lines: str) -> Any:
+    return host.ask("\n".join((SETTINGS, *lines)))
 
 
-@pytest.fixture(scope="module")
-def worker() -> Iterator[subprocess.Popen[str]]:
-    driver = packages.driver_directory(packages.driver_versions()[0])
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(paths.PROJECT)],
-        env={**os.environ, "NVML_DOUBLE_DEV": "", "LD_LIBRARY_PATH": str(driver)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as started:
-        yield started
-        assert started.stdin is not None
-        started.stdin.close()
+def reboot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel module's double does to the state when a host boots."""
+    monkeypatch.setattr(nvidia, "VERSION", packages.driver_versions()[0])
+    monkeypatch.setattr(nvidia, "STATE", host.etc / hardware.STATE)
+    monkeypatch.setattr(nvidia, "LOADED", host.etc / hardware.LOADED)
+    nvidia.initialise()
 
 
-@pytest.fixture
-def h100(tmp_path: Path, worker: subprocess.Popen[str]) -> Host:
-    return Host(tmp_path, worker, "H100-80GB", 2)
+def test_a_driver_that_was_just_loaded_has_its_own_settings(host: Host) -> None:
+    assert ask(host, "show([settings(), clocks()])") == [[0, 700000, 700000, 0, [1, 1]], [345, 2619]]
 
 
-def test_what_is_set_is_what_the_driver_tells(h100: Host) -> None:
-    found = h100.declare(**ALL)
-    assert found["changed"] is True
-    assert h100.told() == [["Enabled", "400.00", "1410", "2619", "Exclusive_Process", "Enabled"]] * 2
-    assert len(found["reset_required"]) == 2
-    again = h100.declare(**ALL)
-    assert (again["changed"], again["actions"], again["before"]) == (False, [], found["after"])
+def test_settings_are_seen_by_the_next_process_and_forgotten_at_a_reboot(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(
+        host,
+        "nvmlDeviceSetPersistenceMode(d, 1); nvmlDeviceSetPowerManagementLimit(d, 350500)",
+        "nvmlDeviceSetComputeMode(d, NVML_COMPUTEMODE_EXCLUSIVE_PROCESS); nvmlDeviceSetEccMode(d, 0)",
+        "nvmlDeviceSetGpuLockedClocks(d, 900, 1200); nvmlDeviceSetMemoryLockedClocks(d, 2619, 2619); show(0)",
+    )
+    assert ask(host, "show([settings(), clocks()])") == [[1, 350500, 350500, 3, [1, 0]], [900, 2619]]
+    reboot(host, monkeypatch)
+    assert ask(host, "show([settings(), clocks()])") == [[0, 700000, 700000, 0, [0, 0]], [345, 2619]]
 
 
-def test_ecc_comes_with_a_reset_which_forgets_the_rest(h100: Host) -> None:
-    """That is why a run sets locks again, and why ECC comes before the others."""
-    h100.declare(**ALL)
-    for gpu in ("0", "1"):
-        h100.smi("--gpu-reset", "-i", gpu)
-    assert [told[4:] for told in h100.told()] == [["Default", "Disabled"]] * 2
-    found = h100.declare(**ALL)
-    assert (found["changed"], found["reset_required"]) == (True, [])
-    assert h100.told() == [["Enabled", "400.00", "1410", "2619", "Exclusive_Process", "Disabled"]] * 2
-
-
-def test_check_mode_tells_what_then_comes_about(h100: Host) -> None:
-    before = h100.state()
-    plan = h100.declare(change=False, **ALL)
-    assert h100.state() == before
-    assert h100.declare(**ALL) == plan
-
-
-def test_one_gpu_has_its_own(h100: Host) -> None:
-    uuid = hardware.uuids(h100.etc)[1]
-    h100.declare(persistence_mode=True, power_limit_watts=500, by_gpu=[{"uuid": uuid, "power_limit_watts": 300}])
-    assert [told[1] for told in h100.told()] == ["500.00", "300.00"]
-
-
-def test_back_to_the_cards_own(h100: Host) -> None:
-    h100.declare(persistence_mode=True)
-    fresh = h100.told()
-    h100.declare(**ALL)
-    assert h100.declare(restore=True, **ALL)["reset_required"] == []
-    assert h100.told() == fresh
-    assert h100.declare(restore=True, **ALL)["changed"] is False
+def test_a_reset_makes_eccs_pending_mode_current_and_unlocks(host: Host) -> None:
+    ask(host, "nvmlDeviceSetEccMode(d, 0); nvmlDeviceSetGpuLockedClocks(d, 900, 900); show(0)")
+    assert host.smi("--gpu-reset", "-i", "0")[0] == 0
+    assert ask(host, "show([nvmlDeviceGetEccMode(d), clocks()])") == [[0, 0], [345, 2619]]
 
 
 @pytest.mark.parametrize(
-    ("model", "settings", "said"),
+    ("call", "answer"),
     [
-        ("H100-80GB", {"power_limit_watts": 701}, "takes a power limit of 200 to 700 W, not 701 W"),
-        ("A100-80GB", {"power_limit_watts": 401}, "to 400 W, not 401 W"),
-        ("A100-80GB", {"locked_graphics_clocks_mhz": [1411]}, "1411 MHz, nearest 1395 and 1410"),
-        ("A100-80GB", {"locked_memory_clocks_mhz": [2619]}, "2619 MHz, nearest"),
-        ("L40S", {"by_gpu": [{"product": "NVIDIA A100*", "ecc": True}]}, "No GPU of this host is product NVIDIA A100*"),
-        ("L40S", {"by_gpu": [{"uuid": "GPU-1", "ecc": True}]}, "No GPU of this host is uuid GPU-1"),
+        ("nvmlDeviceSetPowerManagementLimit, d, 199999", "InvalidArgument"),
+        ("nvmlDeviceSetPowerManagementLimit, d, 700001", "InvalidArgument"),
+        ("nvmlDeviceSetComputeMode, d, NVML_COMPUTEMODE_EXCLUSIVE_THREAD", "InvalidArgument"),
+        ("nvmlDeviceSetComputeMode, d, 9", "InvalidArgument"),
+        ("nvmlDeviceSetEccMode, d, 2", "InvalidArgument"),
+        ("nvmlDeviceSetPersistenceMode, d, 2", "InvalidArgument"),
+        ("nvmlDeviceSetGpuLockedClocks, d, 1200, 900", "InvalidArgument"),
+        ("nvmlDeviceSetGpuLockedClocks, d, 345, 1995", "InvalidArgument"),
+        ("nvmlDeviceSetGpuLockedClocks, d, 300, 900", "InvalidArgument"),
+        ("nvmlDeviceSetMemoryLockedClocks, d, 405, 2619", "InvalidArgument"),
+        ("nvmlDeviceGetSupportedGraphicsClocks, d, 1000", "NotFound"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_changed(
-    tmp_path: Path, worker: subprocess.Popen[str], model: str, settings: dict[str, Any], said: str
-) -> None:
-    host = Host(tmp_path, worker, model, 1)
-    before = host.state()
-    found = host.declare(persistence_mode=True, **settings)
-    assert said in found["message"]
-    assert host.state() == before
+def test_what_a_card_does_not_take_is_refused(host: Host, call: str, answer: str) -> None:
+    before = (host.etc / hardware.STATE).read_text()
+    assert ask(host, f"show(attempt({call}))") == answer
+    assert (host.etc / hardware.STATE).read_text() == before
 
 
-def test_a_card_without_ecc(h100: Host) -> None:
-    hardware.put(h100.etc, 1, ecc=-1)
-    before = h100.state()
-    found = h100.declare(ecc=False)
-    assert "GPU 1 (GPU-" in found["message"]
-    assert "has no ECC" in found["message"]
-    assert h100.state() == before
-    assert h100.declare(persistence_mode=True, power_limit_watts=400)["after"][1]["ecc"] is None
+@pytest.mark.parametrize(
+    ("model", "limits"),
+    [
+        ("A100-40GB", [100000, 400000]),
+        ("A100-80GB", [100000, 400000]),
+        ("H200-141GB", [200000, 700000]),
+        ("B200", [200000, 1000000]),
+        ("T4", [60000, 70000]),
+    ],
+)
+def test_every_card_has_its_own_limits(plugged: Plug, model: str, limits: list[int]) -> None:
+    program = "show([nvmlDeviceGetPowerManagementLimitConstraints(d), nvmlDeviceGetPowerManagementDefaultLimit(d)])"
+    assert ask(plugged(model), program) == [limits, limits[1]]
 
 
-def test_work_on_a_gpu_is_named_and_left_alone(h100: Host) -> None:
-    hardware.occupy(h100.etc, 1, 4242, "python3", 1000)
-    before = h100.state()
-    found = h100.declare(**ALL)
-    assert "GPU 1 (GPU-" in found["message"]
-    assert "cannot set ECC to off, used by" in found["message"]
-    assert "cannot set compute mode to exclusive_process, used by" in found["message"]
-    assert "pid 4242" in found["message"]
-    assert h100.state() == before
-    assert h100.declare(persistence_mode=True, power_limit_watts=400)["changed"] is True
-    assert h100.declare(allow_disruption=True, **ALL)["changed"] is True
+def test_supported_clocks_fall_in_steps(plugged: Plug) -> None:
+    host = plugged("T4")
+    program = """
+memory = nvmlDeviceGetSupportedMemoryClocks(d)
+show([memory, [nvmlDeviceGetSupportedGraphicsClocks(d, mhz)[::200] for mhz in memory]])
+"""
+    assert ask(host, program) == [[5001, 405], [[1590], [420]]]
 
 
-def test_a_gpu_in_mig_mode_has_limits_and_clocks_but_no_compute_mode(h100: Host) -> None:
-    h100.smi("-i", "0", "-mig", "1")
-    found = h100.declare(compute_mode="prohibited")
-    assert "GPU 0 (GPU-" in found["message"]
-    assert "MIG mode" in found["message"]
-    found = h100.declare(**{**ALL, "compute_mode": "default", "ecc": True})
-    assert found["changed"] is True
-    assert h100.told() == [["Enabled", "400.00", "1410", "2619", "Default", "Enabled"]] * 2
+def test_memory_clocks_are_locked_from_ampere_on(plugged: Plug) -> None:
+    program = "show(attempt(nvmlDeviceSetMemoryLockedClocks, d, 405, 5001))"
+    assert ask(plugged("T4"), program) == "NotSupported"
+    program = "nvmlDeviceSetMemoryLockedClocks(d, 405, 405); show(clocks())"
+    assert ask(plugged("L40S"), program) == [210, 405]
 
 
-def test_a_gpu_that_hangs_is_named_and_changes_nothing(h100: Host) -> None:
-    hardware.hang(h100.etc, 0)
-    before = h100.state()
-    began = time.monotonic()
-    found = h100.declare(timeout_seconds=2, **ALL)
-    assert "GPU 0 does not answer: No answer in time" in found["message"]
-    assert time.monotonic() - began < 30
-    assert h100.state() == before
+def test_mig_mode_takes_the_compute_mode_and_resets_ampere(plugged: Plug) -> None:
+    host = plugged("A100-40GB")
+    ask(
+        host,
+        "nvmlDeviceSetComputeMode(d, 3); nvmlDeviceSetGpuLockedClocks(d, 900, 900); show(nvmlDeviceSetMigMode(d, 1))",
+    )
+    program = "show([nvmlDeviceGetComputeMode(d), attempt(nvmlDeviceSetComputeMode, d, 3), clocks()[0]])"
+    assert ask(host, program) == [0, "NotSupported", 210]
+
+
+def test_a_card_without_ecc(host: Host) -> None:
+    hardware.put(host.etc, 0, ecc=-1)
+    program = "show([attempt(f, d) for f in (nvmlDeviceGetEccMode, nvmlDeviceGetDefaultEccMode)])"
+    assert ask(host, program) == ["NotSupported", "NotSupported"]
+    assert ask(host, "show(attempt(nvmlDeviceSetEccMode, d, 1))") == "NotSupported"
+
+
+def test_a_setter_may_fail_after_a_while_or_hang(host: Host) -> None:
+    hardware.put(host.etc, 0, fail="nvmlDeviceSetPersistenceMode:15:2,nvmlDeviceSetEccMode:999")
+    program = (
+        "show([attempt(nvmlDeviceSetPersistenceMode, d, 1) for _ in range(4)] + [attempt(nvmlDeviceSetEccMode, d, 0)])"
+    )
+    assert ask(host, program) == [None, None, "GpuIsLost", "GpuIsLost", "Unknown"]
+    hardware.put(host.etc, 0, hang="nvmlDeviceSetPowerManagementLimit")
+    program = """
+import os, signal, time
+child = os.fork()
+if child == 0:
+    nvmlDeviceSetPowerManagementLimit(d, 300000)
+    os._exit(0)
+ended = os.waitpid(child, os.WNOHANG)[0]
+deadline = time.monotonic() + 1
+while not ended and time.monotonic() < deadline:
+    ended = os.waitpid(child, os.WNOHANG)[0]
+os.kill(child, signal.SIGKILL)
+show([ended, nvmlDeviceGetPowerManagementLimit(d)])
+"""
+    assert ask(host, program) == [0, 700000]
+
+
+def test_nvidia_smi_sets_and_shows(host: Host) -> None:
+    for words in (("-pm", "1"), ("-pl", "350"), ("-lgc", "900,1200"), ("-lmc", "2619"), ("-c", "3"), ("-e", "0")):
+        status, said = host.smi(*words, "-i", "1")
+        assert (status, said.splitlines()[-1]) == (0, "All done."), said
+    fields = "persistence_mode,power.limit,power.min_limit,power.max_limit,clocks.gr,clocks.mem,compute_mode"
+    query = (f"--query-gpu={fields},ecc.mode.current,ecc.mode.pending", "--format=csv,noheader,nounits", "-i", "1")
+    wanted = "Enabled, 350.00, 200.00, 700.00, 900, 2619, Exclusive_Process, Enabled, Disabled\n"
+    assert host.smi(*query) == (0, wanted)
+    assert host.smi("-rgc", "-i", "1")[0] == 0
+    assert host.smi("--query-gpu=clocks.sm", "--format=csv,noheader,nounits", "-i", "1") == (0, "345\n")
+    assert host.smi("-pl", "900", "-i", "1")[0] == 2
+
+
+def test_only_root_sets(host: Host, tmp_path: Path) -> None:
+    program = """
+import os
+os.setuid(65534)
+show([attempt(nvmlDeviceSetPersistenceMode, d, 1), nvmlDeviceGetPersistenceMode(d)])
+"""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    assert ask(host, program) == ["NoPermission", 0]

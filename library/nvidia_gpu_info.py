@@ -45,10 +45,10 @@ driver:
   sample: {version: 580.126.09, cuda_version: "13.0", nvml_version: 13.580.126.09, kernel_module_version: 580.126.09,
     kernel_module_is_open: true}
 nvml:
-  description: Whether NVML answers; if not, C(reason) and C(remedy) say why and what to do.
+  description: Whether NVML answers; if not, C(reason) and C(remedy) say why and what to do, C(code) is NVML's own.
   returned: always
   type: dict
-  sample: {available: true, reason: null, remedy: null}
+  sample: {available: true, reason: null, remedy: null, code: null}
 gpus:
   description: Every GPU that the driver knows, in its order. C(error) is null, or has code, message and remedy.
   returned: always
@@ -75,6 +75,9 @@ gpus:
       ecc: {mode_current: enabled, mode_pending: enabled, corrected_volatile: 0, uncorrected_volatile: 0,
         corrected_aggregate: 0, uncorrected_aggregate: 0, remapped_rows_corrected: 0, remapped_rows_uncorrected: 0,
         remapping_pending: false, remapping_failed: false}
+      retired_pages: {single_bit: null, double_bit: null, pending: null}
+      nvlinks: [{number: 0, active: true}]
+      fabric: {state: completed, status: 0, faults: []}
       temperature: {gpu_celsius: 34, slowdown_celsius: 89, shutdown_celsius: 94}
       power: {usage_watts: 71.2, limit_watts: 700.0, limit_default_watts: 700.0, limit_min_watts: 200.0,
         limit_max_watts: 700.0}
@@ -82,6 +85,7 @@ gpus:
       utilization: {gpu_percent: 0, memory_percent: 0}
       processes:
         - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null}
+      performance_state: 0
       persistence_mode: true
       compute_mode: default
       error: null

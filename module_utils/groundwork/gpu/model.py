@@ -105,6 +105,37 @@ class Ecc:
 
 
 @dataclass(frozen=True)
+class RetiredPages:
+    """Memory pages that are used no more, by cause, on GPUs older than Ampere; pending ones go at the next reboot."""
+
+    single_bit: int | None = None
+    double_bit: int | None = None
+    pending: bool | None = None
+
+
+@dataclass(frozen=True)
+class NvLink:
+    """One NVLink of a GPU, by its number; inactive where nothing answers at its other end."""
+
+    number: int
+    active: bool
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """A GPU's place among GPUs that NVSwitches connect; all None where there is no such thing.
+
+    state   not_started, in_progress or completed: how far its registration is
+    status  NVML's code for how that ended, 0 is success; it counts once the state is completed
+    faults  what the fabric says is wrong with this GPU's part of it, such as degraded_bandwidth
+    """
+
+    state: str | None = None
+    status: int | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Temperature:
     """Degrees Celsius, and where the GPU slows down or shuts off."""
 
@@ -180,11 +211,15 @@ class Gpu:
     memory: Memory | None = None
     mig: Mig | None = None
     ecc: Ecc | None = None
+    retired_pages: RetiredPages | None = None
+    nvlinks: tuple[NvLink, ...] | None = None
+    fabric: Fabric | None = None
     temperature: Temperature | None = None
     power: Power | None = None
     clocks: Clocks | None = None
     utilization: Utilization | None = None
     processes: tuple[Process, ...] | None = None
+    performance_state: int | None = None
     persistence_mode: bool | None = None
     compute_mode: str | None = None
     error: Failure | None = None

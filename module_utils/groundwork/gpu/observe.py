@@ -17,11 +17,12 @@ from ansible.module_utils.groundwork.gpu.model import Driver, Failure, Gpu, Pci,
 
 @dataclass(frozen=True)
 class NvmlState:
-    """Whether NVML answers; if not, why, and what to do."""
+    """Whether NVML answers; if not, why, what to do, and NVML's own code where it is NVML that refused."""
 
     available: bool
     reason: str | None = None
     remedy: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def observe(timeout_seconds: float, library: Any = None) -> Host:
     except GroundworkError as error:
         module_version, is_open = kernel.observe()
         driver = Driver(kernel_module_version=module_version, kernel_module_is_open=is_open)
-        return Host(driver, NvmlState(False, error.message, error.remedy), (), devices)
+        code = error.code if isinstance(error, nvml.NvmlError) else None
+        return Host(driver, NvmlState(False, error.message, error.remedy, code), (), devices)
     gpus = _gpus(count, timeout_seconds, library)
     return Host(driver, NvmlState(True), tuple(complete(gpus, devices)), devices)
 

@@ -12,14 +12,17 @@ from ansible.module_utils.groundwork.gpu.model import (
     Clocks,
     Driver,
     Ecc,
+    Fabric,
     Failure,
     Gpu,
     Memory,
     Mig,
     MigDevice,
+    NvLink,
     Pci,
     Power,
     Process,
+    RetiredPages,
     Temperature,
     Utilization,
 )
@@ -35,6 +38,26 @@ COMPUTE_MODES = {0: "default", 2: "prohibited", 3: "exclusive_process"}
 NAMES = ("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell")
 ARCHITECTURES = dict(enumerate(NAMES, 2))
 """nvmlDeviceArchitecture_t."""
+UNKNOWN_STATE = 32
+"""NVML_PSTATE_UNKNOWN."""
+MAX_NVLINKS = 18
+"""NVML_NVLINK_MAX_LINKS, for bindings that do not tell it."""
+FABRIC_STATES = (None, "not_started", "in_progress", "completed")
+"""NVML_GPU_FABRIC_STATE_*; the first is: not supported."""
+FABRIC_FAULTS = {
+    (0, 0x3, 1): "degraded_bandwidth",
+    (2, 0x3, 1): "route_recovery",
+    (4, 0x3, 1): "route_unhealthy",
+    (6, 0x3, 1): "access_timeout_recovery",
+    (8, 0xF, 2): "incorrect_system_guid",
+    (8, 0xF, 3): "incorrect_chassis_serial_number",
+    (8, 0xF, 4): "no_partition",
+    (8, 0xF, 5): "insufficient_nvlinks",
+    (8, 0xF, 6): "incompatible_gpu_firmware",
+    (8, 0xF, 7): "invalid_location",
+    (8, 0xF, 8): "gpu_state_invalid",
+}
+"""NVML_GPU_FABRIC_HEALTH_MASK_*: shift, width and the value that means this fault."""
 
 
 def driver(nvml: Nvml, proc: Path = Path("/proc")) -> Driver:
@@ -73,11 +96,15 @@ def gpu(nvml: Nvml, index: int, proc: Path = Path("/proc")) -> Gpu:
         "memory": lambda: _memory(nvml, handle),
         "mig": lambda: _mig(nvml, handle),
         "ecc": lambda: _ecc(nvml, handle),
+        "retired_pages": lambda: _retired_pages(nvml, handle),
+        "nvlinks": lambda: _nvlinks(nvml, handle),
+        "fabric": lambda: _fabric(nvml, handle),
         "temperature": lambda: _temperature(nvml, handle),
         "power": lambda: _power(nvml, handle),
         "clocks": lambda: _clocks(nvml, handle),
         "utilization": lambda: _utilization(nvml, handle),
         "processes": lambda: tuple(processes(nvml, handle, proc)),
+        "performance_state": lambda: _performance_state(nvml, handle),
         "persistence_mode": lambda: _truth(nvml.ask("DeviceGetPersistenceMode", handle)),
         "compute_mode": lambda: COMPUTE_MODES.get(nvml.ask("DeviceGetComputeMode", handle)),
     }
@@ -180,6 +207,53 @@ def _ecc(nvml: Nvml, handle: object) -> Ecc:
         remapping_pending=_truth(rows[2]),
         remapping_failed=_truth(rows[3]),
     )
+
+
+def _retired_pages(nvml: Nvml, handle: object) -> RetiredPages:
+    def pages(cause: str) -> int | None:
+        found = nvml.ask("DeviceGetRetiredPages", handle, nvml.constant(f"PAGE_RETIREMENT_CAUSE_{cause}"))
+        return None if found is None else len(found)
+
+    return RetiredPages(
+        pages("MULTIPLE_SINGLE_BIT_ECC_ERRORS"),
+        pages("DOUBLE_BIT_ECC_ERROR"),
+        _truth(nvml.ask("DeviceGetRetiredPagesPendingStatus", handle)),
+    )
+
+
+def _nvlinks(nvml: Nvml, handle: object) -> tuple[NvLink, ...] | None:
+    """The links that this GPU has; numbers beyond them are invalid. None on a GPU without NVLink."""
+    found: list[NvLink] = []
+    for number in range(nvml.constant("NVLINK_MAX_LINKS") or MAX_NVLINKS):
+        try:
+            state = nvml.ask("DeviceGetNvLinkState", handle, number)
+        except NvmlError as error:
+            if error.code != "InvalidArgument":
+                raise
+            break
+        if state is not None:
+            found.append(NvLink(number, bool(state)))
+    return tuple(found) or None
+
+
+def _fabric(nvml: Nvml, handle: object) -> Fabric:
+    if nvml.constant("GPU_FABRIC_STATE_COMPLETED") is None:  # bindings that do not know it
+        return Fabric()
+    info = nvml.structure("c_nvmlGpuFabricInfo_v2_t")
+    if nvml.ask("DeviceGetGpuFabricInfoV", handle, info) is None:
+        return Fabric()
+    told = info.contents
+    state = FABRIC_STATES[told.state] if told.state < len(FABRIC_STATES) else str(told.state)
+    faults = [
+        name for (shift, width, value), name in FABRIC_FAULTS.items() if told.healthMask >> shift & width == value
+    ]
+    return Fabric(state, told.status, tuple(faults)) if state else Fabric()
+
+
+def _performance_state(nvml: Nvml, handle: object) -> int | None:
+    """P0 is the fastest; 32 means unknown (nvmlPstates_t)."""
+    state: int | None = nvml.ask("DeviceGetPerformanceState", handle)
+    return None if state == UNKNOWN_STATE else state
 
 
 def _temperature(nvml: Nvml, handle: object) -> Temperature:

@@ -64,7 +64,9 @@ def refuse(code: int) -> Callable[..., Any]:
 def library(**functions: Any) -> SimpleNamespace:
     """A pynvml with its own constants and errors, but only the functions given; plain values are answers."""
     constants = {
-        name: value for name, value in vars(pynvml).items() if name.startswith("NVML_") or name == "nvmlMemory_v2"
+        name: value
+        for name, value in vars(pynvml).items()
+        if name.startswith(("NVML_", "c_nvml")) or name == "nvmlMemory_v2"
     }
     made = {f"nvml{name}": value if callable(value) else _constant(value) for name, value in functions.items()}
     always = {"nvmlInit": _constant(None), "nvmlShutdown": _constant(None), "NVMLError": pynvml.NVMLError}
@@ -87,6 +89,23 @@ def _memory(_handle: object, version: int | None = None) -> SimpleNamespace:
     if version is None:
         return SimpleNamespace(total=81559 << 20, used=580 << 20, free=80979 << 20)
     return SimpleNamespace(total=81559 << 20, used=0, free=80979 << 20, reserved=580 << 20)
+
+
+def _nvlink(_handle: object, number: int) -> int:
+    if number >= 18:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+    return 1
+
+
+def fabric(**fields: int) -> Callable[..., int]:
+    """nvmlDeviceGetGpuFabricInfoV as it answers with these fields."""
+
+    def call(_handle: object, info: Any) -> int:
+        for name, value in fields.items():
+            setattr(info.contents, name, value)
+        return 0
+
+    return call
 
 
 H100: dict[str, Any] = {
@@ -112,6 +131,11 @@ H100: dict[str, Any] = {
     "DeviceGetEccMode": (1, 1),
     "DeviceGetRemappedRows": (0, 0, 0, 0),
     "DeviceGetTotalEccErrors": 0,
+    "DeviceGetRetiredPages": refuse(pynvml.NVML_ERROR_NOT_SUPPORTED),
+    "DeviceGetRetiredPagesPendingStatus": refuse(pynvml.NVML_ERROR_NOT_SUPPORTED),
+    "DeviceGetNvLinkState": _nvlink,
+    "DeviceGetGpuFabricInfoV": fabric(state=3, status=0),
+    "DeviceGetPerformanceState": 0,
     "DeviceGetTemperature": 31,
     "DeviceGetTemperatureThreshold": lambda _handle, threshold: {0: 94, 1: 89}[threshold],
     "DeviceGetPowerUsage": 71250,

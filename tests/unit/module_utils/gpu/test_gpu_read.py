@@ -13,21 +13,25 @@ from ansible.module_utils.groundwork.gpu.model import (
     Clocks,
     Driver,
     Ecc,
+    Fabric,
     Gpu,
     Memory,
     Mig,
     MigDevice,
+    NvLink,
     Pci,
     Power,
     Process,
+    RetiredPages,
     Temperature,
     Utilization,
 )
 from ansible.module_utils.groundwork.gpu.nvml import Nvml
 
-from tests.unit.module_utils.fakes import gpu_library, refuse
+from tests.unit.module_utils.fakes import fabric, gpu_library, refuse
 
 NOT_SUPPORTED = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
+LINKS_OF_NEWER_BINDINGS = tuple(NvLink(number, number == 1) for number in range(pynvml.NVML_NVLINK_MAX_LINKS))
 PROC_VERSION = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.126.09  Release Build  (dvs-builder@U22)\n"
 
 
@@ -49,11 +53,15 @@ def test_a_healthy_gpu_tells_all() -> None:
         memory=Memory(81559, 0, 80979, 580),
         mig=Mig("disabled", "disabled", ()),
         ecc=Ecc("enabled", "enabled", 0, 0, 0, 0, 0, 0, False, False),
+        retired_pages=RetiredPages(),
+        nvlinks=tuple(NvLink(number, True) for number in range(18)),
+        fabric=Fabric("completed", 0, ()),
         temperature=Temperature(31, 89, 94),
         power=Power(71.25, 700.0, 700.0, 200.0, 700.0),
         clocks=Clocks(345, 1980, 2619, 2619, 1),
         utilization=Utilization(7, 3),
         processes=(),
+        performance_state=0,
         persistence_mode=True,
         compute_mode="default",
         error=None,
@@ -100,6 +108,29 @@ def test_the_first_of_several_refusals_is_the_error() -> None:
         ),
         ({"DeviceGetRemappedRows": (1, 2, 1, 0)}, "ecc", Ecc("enabled", "enabled", 0, 0, 0, 0, 1, 2, True, False)),
         ({"DeviceGetRemappedRows": NOT_SUPPORTED}, "ecc", Ecc("enabled", "enabled", 0, 0, 0, 0)),
+        (
+            {
+                "DeviceGetRetiredPages": lambda _handle, cause: [4096] * (cause + 1),
+                "DeviceGetRetiredPagesPendingStatus": 1,
+            },
+            "retired_pages",
+            RetiredPages(1, 2, True),
+        ),
+        ({"DeviceGetNvLinkState": NOT_SUPPORTED}, "nvlinks", None),
+        ({"DeviceGetNvLinkState": lambda _handle, link: int(link == 1)}, "nvlinks", LINKS_OF_NEWER_BINDINGS),
+        ({"DeviceGetGpuFabricInfoV": NOT_SUPPORTED}, "fabric", Fabric()),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=0)}, "fabric", Fabric()),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=2)}, "fabric", Fabric("in_progress", 0)),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=3, status=999)}, "fabric", Fabric("completed", 999)),
+        # Bandwidth not degraded, and so on: 2 in every field of two bits, 1 ("none") for the configuration.
+        ({"DeviceGetGpuFabricInfoV": fabric(state=3, healthMask=0x1AA)}, "fabric", Fabric("completed", 0)),
+        (
+            {"DeviceGetGpuFabricInfoV": fabric(state=3, healthMask=0x5A9)},
+            "fabric",
+            Fabric("completed", 0, ("degraded_bandwidth", "insufficient_nvlinks")),
+        ),
+        ({"DeviceGetPerformanceState": 8}, "performance_state", 8),
+        ({"DeviceGetPerformanceState": 32}, "performance_state", None),
         ({"DeviceGetTemperatureThreshold": NOT_SUPPORTED}, "temperature", Temperature(31, None, None)),
         ({"DeviceGetPowerManagementLimitConstraints": NOT_SUPPORTED}, "power", Power(71.25, 700.0, 700.0, None, None)),
         ({"DeviceGetUtilizationRates": NOT_SUPPORTED}, "utilization", Utilization(None, None)),

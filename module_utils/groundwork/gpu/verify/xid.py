@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ansible.module_utils.groundwork.command import Run
@@ -22,8 +23,10 @@ LINE = re.compile(
 )
 # This boot's messages of the kernel. Where the kernel's own log is another's (a container's), root writes them by the
 # kernel's name; what other users write by that name is not looked at.
-COMMAND = ["journalctl", "--boot", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE"]
+COMMAND = ["journalctl", "--boot", "--no-pager", "--output=json", "--output-fields=MESSAGE"]
 MATCHES = ["_TRANSPORT=kernel", "+", "SYSLOG_IDENTIFIER=kernel", "_UID=0"]
+
+JOURNALS = ("run/log/journal", "var/log/journal")
 
 COPY_ENGINES = (39, 40, 41, 70, 71, 72, 75, 76, 77, 85, *range(126, 136))
 DECODERS = (68, 83, 84, 88, 89, 96, 97, 98)
@@ -168,15 +171,19 @@ def parse(messages: Iterable[str]) -> tuple[Seen, ...]:
     return tuple(Seen(place, number, times) for (place, number), times in counted.items())
 
 
-def read(run: Run, timeout_seconds: float) -> KernelLog:
-    """The Xids in this host's journal since its boot."""
+def read(run: Run, timeout_seconds: float, root: Path = Path("/")) -> KernelLog:
+    """The Xids in this host's journal since its boot. Where a host keeps no journal, journalctl says nothing at all."""
+    if not any(next((root / journal).glob("*/*.journal"), None) for journal in JOURNALS):
+        return KernelLog(unread="this host keeps no journal")
     try:
         output = run([*COMMAND, *MATCHES], timeout_seconds)
     except GroundworkError as error:
         return KernelLog(unread=error.message)
-    if output.code or (output.stderr.strip() and not output.stdout.strip()):
-        return KernelLog(unread=f"the kernel's log cannot be read: {output.stderr.strip() or f'status {output.code}'}")
-    return KernelLog(parse(_message(line) for line in output.stdout.splitlines()))
+    lines = [line for line in output.stdout.splitlines() if line.startswith("{")]
+    complaint = output.stderr.strip()
+    if output.code or (complaint and not lines):
+        return KernelLog(unread=f"the kernel's log cannot be read: {complaint or f'status {output.code}'}")
+    return KernelLog(parse(map(_message, lines)))
 
 
 def _place(text: str) -> str:

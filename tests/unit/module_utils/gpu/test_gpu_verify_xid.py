@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.groundwork.command import Output
@@ -75,23 +76,31 @@ def test_no_number_stands_in_two_tables() -> None:
     assert len(numbers) == len(set(numbers))
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host that keeps a journal."""
+    (tmp_path / "run/log/journal/0123").mkdir(parents=True)
+    (tmp_path / "run/log/journal/0123/system.journal").touch()
+    return tmp_path
+
+
 def journal(*messages: object) -> Commands:
     lines = "\n".join(json.dumps({"MESSAGE": message}) for message in messages)
     return Commands({"journalctl": Output(0, lines + "\n", "")})
 
 
-def test_the_journal_of_this_boot_is_asked_for_the_kernels_messages() -> None:
+def test_the_journal_of_this_boot_is_asked_for_the_kernels_messages(root: Path) -> None:
     run = journal(
         "NVRM: Xid (PCI:0000:1b:00): 48, x", "usb 1-1: new device", None, list(b"NVRM: Xid (PCI:0000:43:00): 74, \xff")
     )
-    assert xid.read(run, 5) == KernelLog((Seen("0000:1b:00", 48), Seen("0000:43:00", 74)))
+    assert xid.read(run, 5, root) == KernelLog((Seen("0000:1b:00", 48), Seen("0000:43:00", 74)))
     assert "--boot" in run.asked[0]
     assert run.asked[0].endswith("_TRANSPORT=kernel + SYSLOG_IDENTIFIER=kernel _UID=0")
 
 
-def test_a_torn_line_hides_no_other() -> None:
+def test_a_torn_line_hides_no_other(root: Path) -> None:
     run = Commands({"journalctl": Output(0, '{"MESS\n{"MESSAGE": "NVRM: Xid (PCI:0000:1b:00): 79, x"}\n', "")})
-    assert xid.read(run, 5).xids == (Seen("0000:1b:00", 79),)
+    assert xid.read(run, 5, root).xids == (Seen("0000:1b:00", 79),)
 
 
 def late(_argv: Sequence[str], _seconds: float) -> Output:
@@ -103,12 +112,23 @@ def late(_argv: Sequence[str], _seconds: float) -> Output:
     [
         (Commands({}), "command not found"),
         (Commands({"journalctl": Output(1, "", "No journal files were found.")}), "No journal files"),
-        (Commands({"journalctl": Output(0, "", "No journal files were opened: permissions.")}), "permissions"),
+        (Commands({"journalctl": Output(0, "-- No entries --\n", "Hint: You are currently not seeing all")}), "Hint"),
         (late, "took longer than 5 s"),
     ],
 )  # fmt: skip
-def test_a_log_that_cannot_be_read_says_so(run: Commands, said: str) -> None:
-    found = xid.read(run, 5)
+def test_a_log_that_cannot_be_read_says_so(root: Path, run: Commands, said: str) -> None:
+    found = xid.read(run, 5, root)
     assert found.xids == ()
     assert found.unread is not None
     assert said in found.unread
+
+
+def test_a_host_that_keeps_no_journal_says_so_and_is_not_asked(tmp_path: Path) -> None:
+    run = journal()
+    assert xid.read(run, 5, tmp_path) == KernelLog(unread="this host keeps no journal")
+    assert run.asked == []
+
+
+def test_a_journal_without_an_xid_is_a_good_one(root: Path) -> None:
+    for output in ("", "-- No entries --\n", '{"MESSAGE": "usb 1-1: new device"}\n'):
+        assert xid.read(Commands({"journalctl": Output(0, output, "")}), 5, root) == KernelLog()

@@ -61,7 +61,9 @@ def driver_matches_library(_: Wanted, state: State) -> Check:
     library, module = state.host.driver.version, state.host.driver.kernel_module_version
     remedy = REMEDIES["driver_matches_library"]
     if state.host.nvml.code == MISMATCH:
-        return check.failed(name, f"{state.host.nvml.reason}; the loaded module is {module}", wanted, remedy)
+        return check.failed(
+            name, f"NVML's library is of another version than the loaded module {module}", wanted, remedy
+        )
     if library is None or module is None:
         return check.skipped(name, f"library {library or 'unknown'}, module {module or 'unknown'}")
     return check.judge(name, library == module, f"library {library}, module {module}", wanted, remedy)

@@ -240,7 +240,7 @@ def test_a_driver_and_a_library_that_differ_are_found_where_nvml_refuses() -> No
     broken = host(nvml=MISMATCH, gpus=(), driver=Driver(kernel_module_version="580.95.05"))(HEALTHY)
     broken = state(cuda=cuda.Cuda(803, 0, "error 803: different versions", "Reboot."), layout=None)(broken)
     found = by_name(judge(ALL, broken))
-    assert "the loaded module is 580.95.05" in found["driver_matches_library"].observed
+    assert "the loaded module 580.95.05" in found["driver_matches_library"].observed
     failed = {name for name, verdict in found.items() if verdict.status == "failed"}
     assert failed == {"driver_matches_library", "gpus_answer", "count", "cuda"}
     assert found["driver_branch"].status == "ok"

@@ -49,7 +49,7 @@ nvml:
   description: Whether NVML answers; if not, C(reason) and C(remedy) say why and what to do.
   returned: always
   type: dict
-  sample: {available: true, reason: null, remedy: null}
+  sample: {available: true, reason: null, remedy: null, code: null}
 gpus:
   description: Every GPU that the driver knows, in its order. C(error) is null, or has code, message and remedy.
   returned: always

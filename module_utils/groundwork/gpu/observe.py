@@ -25,11 +25,12 @@ PATIENCE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class NvmlState:
-    """Whether NVML answers; if not, why, and what to do."""
+    """Whether NVML answers; if not, why, what to do, and NVML's code where it gave one."""
 
     available: bool
     reason: str | None = None
     remedy: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def observe(timeout_seconds: float, library: Any = None) -> Host:
         except GroundworkError as error:
             module_version, is_open = kernel.observe()
             driver = Driver(kernel_module_version=module_version, kernel_module_is_open=is_open)
-            return Host(driver, NvmlState(False, error.message, error.remedy), (), devices)
+            code = error.code if isinstance(error, nvml.NvmlError) else None
+            return Host(driver, NvmlState(False, error.message, error.remedy, code), (), devices)
         deadline = time.monotonic() + timeout_seconds
         found = list(_in_turn(look, count + 1, min(PATIENCE_SECONDS, timeout_seconds / 4)))
     if len(found) <= count:

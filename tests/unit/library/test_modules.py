@@ -19,6 +19,7 @@ from ansible.module_utils.groundwork.gpu import read
 from ansible.module_utils.groundwork.gpu.model import Driver, Memory, Mig, MigDevice, Pair
 from ansible.module_utils.groundwork.gpu.nvml import Nvml
 from ansible.module_utils.groundwork.gpu.observe import Host, NvmlState
+from ansible.module_utils.groundwork.gpu.verify.wanted import HEALTH
 from ansible.module_utils.groundwork.microk8s.paths import Paths
 
 from tests.unit.library.conftest import LIBRARY, Module
@@ -458,3 +459,26 @@ def test_a_host_without_containers_is_skipped(load: Load, monkeypatch: pytest.Mo
 
 def test_paths_are_microk8s(load: Load) -> None:
     assert load("microk8s_member").code.Paths() == Paths(Path("/"))
+
+
+def test_gpus_at_fault_are_returned_and_fail_nothing(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("nvidia_gpu_verify")
+    check = Check("nvidia_gpu.count", "failed", "1 GPUs answer", "2 GPUs", "Look.")
+    monkeypatch.setattr(module.code, "verify", lambda given, _run: [check] if given["count"] == 2 else [])
+    found = module.run(count=2, products=["*H100*"])
+    assert (found["checks"], found["changed"], found.get("failed")) == ([check.to_dict()], False, None)
+
+
+def test_a_declaration_that_cannot_be_meant_fails_with_the_remedy(load: Load) -> None:
+    found = load("nvidia_gpu_verify").run(products=["*H100*", "*H100*"])
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert found["msg"].startswith("products names *H100* twice. ")
+    assert "gpu_health" in found["remedy"]
+
+
+@pytest.mark.parametrize("name", HEALTH)
+def test_checks_of_health_can_be_left_out_by_name(load: Load, name: str) -> None:
+    module = load("nvidia_gpu_verify")
+    found = module.run(ignored=[name], declaration_only=True, timeout_seconds=5)
+    assert [check["name"] for check in found["checks"]] == ["nvidia_gpu.declaration"]
+    assert "heat" in module.run(ignored=["heat"])["msg"]

@@ -5,7 +5,8 @@
  *
  *   NVML_DOUBLE_STATE  the state file, for tests (default: where the kernel module's double shows it, /proc/driver/nvidia)
  *   NVML_DOUBLE_DEV    the /dev that says which GPUs are visible, as device nodes do in a container; empty: all of them
- *   NVML_DOUBLE_TRACE  a file that gets a line "function code" a call: finds out what a consumer asks
+ *   NVML_DOUBLE_TRACE  a file that gets a line "function code" a call, and "stub" where none was written (stubs.py): finds
+ *                      out what a consumer asks
  */
 #pragma once
 #define NVML_NO_UNVERSIONED_FUNC_DEFS /* declare nvmlInit beside nvmlInit_v2: consumers of all ages are served */

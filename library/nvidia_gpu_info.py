@@ -81,7 +81,8 @@ gpus:
       clocks: {sm_mhz: 345, sm_max_mhz: 1980, memory_mhz: 2619, memory_max_mhz: 2619, event_reasons: 1}
       utilization: {gpu_percent: 0, memory_percent: 0}
       processes:
-        - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null}
+        - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null,
+           pod: team-a/train-0}
       persistence_mode: true
       compute_mode: default
       error: null

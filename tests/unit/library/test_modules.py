@@ -186,6 +186,49 @@ def test_a_mig_layout_that_is_nowhere_fails_with_the_remedy(load: Load) -> None:
     assert "all-balanced" in found["remedy"]
 
 
+@pytest.mark.parametrize(("state", "restore"), [("present", False), ("default", True)])
+def test_settings_are_declared_and_told_as_understood(
+    load: Load, monkeypatch: pytest.MonkeyPatch, state: str, restore: bool
+) -> None:
+    module = load("nvidia_gpu_settings")
+    asked: list[Any] = []
+
+    def declare(*given: Any, **more: Any) -> dict[str, Any]:
+        asked.extend([*given, more])
+        return {"changed": True}
+
+    monkeypatch.setattr(module.code.declare, "declare", declare)
+    by_gpu = [{"product": "*H100*", "graphics_clocks_mhz": ["1410"]}]
+    found = module.run(settings={"power_limit_watts": "500", "ecc": "no", "by_gpu": by_gpu}, only=["ecc"], state=state)
+    assert found["changed"] is True
+    assert asked[1:] == [False, 60.0, {"change": True, "only": ["ecc"], "restore": restore}]
+    told = found["declaration"]
+    assert (told["power_limit_watts"], told["ecc"], told["persistence_mode"]) == (500.0, False, None)
+    assert told["by_gpu"][0]["graphics_clocks_mhz"] == [1410]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"power": 1}, {"by_gpu": [{"uuid": "GPU-1", "power": 1}]}, {"compute_mode": "shared"}]
+)
+def test_settings_that_do_not_exist_are_refused(load: Load, settings: dict[str, Any]) -> None:
+    assert load("nvidia_gpu_settings").run(settings=settings)["failed"] is True
+
+
+def test_a_boot_unit_is_written_and_in_check_mode_told(
+    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = load("gpu_boot_unit")
+    monkeypatch.setattr(module.code, "ROOT", tmp_path)
+    monkeypatch.setattr(module.code, "run", Commands({"systemctl": Output(0)}))
+    told = module.run(check=True, name="settings", arguments={"settings": {}})
+    assert told["actions"] == [f"{step} groundwork-gpu-settings.service" for step in ("write", "enable", "start")]
+    assert list(tmp_path.iterdir()) == []
+    assert module.run(name="settings", arguments={"settings": {}})["actions"] == told["actions"]
+    unit = (tmp_path / "etc/systemd/system/groundwork-gpu-settings.service").read_text()
+    assert "After=nvidia-persistenced.service groundwork-gpu-mig.service\n" in unit
+    assert module.run(name="settings", state="absent")["actions"] == ["remove groundwork-gpu-settings.service"]
+
+
 class Node:
     """A node on disk, and a module that works on it."""
 

@@ -85,6 +85,11 @@ class Client:
         put: Object = self._call("PUT", path, body=body)
         return put
 
+    def patch(self, path: str, body: Object) -> Object:
+        """The object at a path after a merge of `body`; null takes a key away (RFC 7386)."""
+        merged: Object = self._call("PATCH", path, body=body, content="application/merge-patch+json")
+        return merged
+
     def delete(self, path: str) -> None:
         """See Cluster."""
         try:
@@ -124,13 +129,14 @@ class Client:
         body: Object | None = None,
         query: Mapping[str, str] | None = None,
         kind: str = "object",
+        content: str = "application/json",
     ) -> Any:
         try:
             return self._api.call_api(
                 path,
                 method,
                 query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                header_params={"Accept": "application/json", "Content-Type": content},
                 body=body,
                 response_type=kind,
                 auth_settings=["BearerToken"],

@@ -60,7 +60,7 @@ def _alone(path: Path, timeout_seconds: float) -> Iterator[None]:
             bool,
             lambda _: GroundworkError(
                 "Another change of this host's MIG layout does not end",
-                f"`fuser -v {path}` names it. At boot it is groundwork-mig.service: see its journal.",
+                f"`fuser -v {path}` names it. At boot it is groundwork-gpu-mig.service: see its journal.",
             ),
         )
         yield

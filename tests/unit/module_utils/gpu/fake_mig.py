@@ -142,9 +142,9 @@ class FakeMig:
         if device.mode == device.pending:
             return 0
         if device.processes or device.instances:
-            return IN_USE
+            return int(IN_USE)
         if device.reset_required:
-            return RESET_REQUIRED
+            return int(RESET_REQUIRED)
         device.mode = device.pending
         return 0
 

@@ -15,7 +15,7 @@ import pynvml
 import pytest
 from ansible.module_utils.groundwork import child
 from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.gpu import nvml
+from ansible.module_utils.groundwork.gpu import nvml, pods, read
 from ansible.module_utils.groundwork.gpu.mig import observe
 from ansible.module_utils.groundwork.gpu.mig.apply import apply, apply_all
 from ansible.module_utils.groundwork.gpu.mig.declare import declare
@@ -150,8 +150,8 @@ def test_a_split_instance_comes_back_split() -> None:
 
 
 def test_what_uses_an_instance_is_named_with_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observe.read.pods, "of", lambda _pid, _proc: "team-a/train-0")
-    monkeypatch.setattr(observe.read, "_process_name", lambda _pid, _proc: "python3")
+    monkeypatch.setattr(pods, "of", lambda _pid, _proc: "team-a/train-0")
+    monkeypatch.setattr(read, "_process_name", lambda _pid, _proc: "python3")
     driver = FakeMig(device(cut(instance("1g.10gb", 0), processes=(process(10),))))
     with pytest.raises(GroundworkError) as raised:
         apply(planned(driver, Layout(False)), 60, driver)
@@ -242,7 +242,7 @@ def test_two_changes_of_one_host_wait_for_each_other(tmp_path: Path, monkeypatch
     def meanwhile(*_arguments: object) -> list[object]:
         with pytest.raises(GroundworkError, match="Another change of this host's MIG layout does not end") as raised:
             declare(**given, change=True)
-        assert "groundwork-mig.service" in raised.value.remedy
+        assert "groundwork-gpu-mig.service" in raised.value.remedy
         assert declare(**given, change=False)["changed"], "who only asks waits for nobody"
         return []
 

@@ -105,6 +105,13 @@ device_uuids:
   returned: success
   type: list
   elements: str
+disturbed:
+  description: The processes that the steps would disturb; without O(allow_disruption) they are refused instead.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {gpu: GPU-1f0e8bd5-…, step: destroy 1g.10gb at 6:1, pid: 4711, name: python3, pod: team-a/train-0}
 reset_required:
   description: GPUs whose mode changes only by a reset or a reboot, with the reason; their instances are not made yet.
   returned: success

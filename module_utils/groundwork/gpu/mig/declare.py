@@ -11,9 +11,10 @@ from typing import Any
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu.mig.apply import apply_all
 from ansible.module_utils.groundwork.gpu.mig.config import select
-from ansible.module_utils.groundwork.gpu.mig.model import Card, Plan, text, to_dict
+from ansible.module_utils.groundwork.gpu.mig.model import Action, Card, Plan, text, to_dict
 from ansible.module_utils.groundwork.gpu.mig.observe import Host, observe
-from ansible.module_utils.groundwork.gpu.mig.plan import forecast, plan_all
+from ansible.module_utils.groundwork.gpu.mig.plan import forecast, plan_all, users
+from ansible.module_utils.groundwork.gpu.model import Process
 from ansible.module_utils.groundwork.waiting import Waiter
 
 LOCK = Path("/run/lock/groundwork-mig")
@@ -85,10 +86,17 @@ def _told(plans: Sequence[Plan], after: tuple[Card, ...], reset_required: list[d
         "after": told,
         "instances": [{"gpu": card["uuid"], **instance} for card in told for instance in card["instances"]],
         "device_uuids": [uuid for card in after for uuid in card.devices],
+        "disturbed": [
+            _disturbed(plan, step, one) for plan in plans for step in plan.actions for one in users(plan.card, step)
+        ],
         "reset_required": reset_required,
         "nvml": {"available": True, "reason": None, "remedy": None},
         "diff": {"before": text(before), "after": text(after)},
     }
+
+
+def _disturbed(plan: Plan, step: Action, user: Process) -> dict[str, Any]:
+    return {"gpu": plan.card.uuid, "step": str(step), "pid": user.pid, "name": user.name, "pod": user.pod}
 
 
 def _not_yet(host: Host, selected: str, change: bool) -> dict[str, Any]:
@@ -103,6 +111,7 @@ def _not_yet(host: Host, selected: str, change: bool) -> dict[str, Any]:
         "after": [],
         "instances": [],
         "device_uuids": [],
+        "disturbed": [],
         "reset_required": [],
         "nvml": nvml,
         "diff": {"before": "", "after": f"layout {selected}, if it fits\n"},

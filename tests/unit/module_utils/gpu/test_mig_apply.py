@@ -234,6 +234,14 @@ def test_a_whole_host(tmp_path: Path) -> None:
     assert (again["changed"], again["actions"], again["device_uuids"]) == (False, [], did["device_uuids"])
 
 
+def test_whom_a_plan_would_disturb_is_told(tmp_path: Path) -> None:
+    driver = FakeMig(device(cut(instance("1g.10gb", 0), processes=(process(10),))))
+    given: dict[str, Any] = {"config": {}, "allow_disruption": True, "timeout_seconds": 5, "library": driver}
+    would = declare(**given, selected="all-disabled", lock=tmp_path / "lock", change=False)
+    told = [(one["gpu"], one["step"], one["pid"], one["pod"]) for one in would["disturbed"]]
+    assert told == [("GPU-0", "destroy 1g.10gb at 0:1", 4711, None), ("GPU-0", "disable MIG mode", 4711, None)]
+
+
 def test_two_changes_of_one_host_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = FakeMig(Device(0, H100))
     given: dict[str, Any] = {"config": {}, "allow_disruption": False, "timeout_seconds": 0, "library": driver}

@@ -20,6 +20,7 @@ from tests.unit.module_utils.fakes import waiter
 NODE = "/api/v1/nodes/n2"
 GPU, SMALL = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 Change = Callable[["Api"], None]
+STATES: tuple[drain.State, ...] = ("drained", "served", "open")
 
 
 def pod(name: str, resource: str = "", owner: str = "", node: str = "n2", **fields: Any) -> Object:
@@ -129,7 +130,7 @@ def test_drained_served_and_open_again() -> None:
     assert (api.cordoned, api.traces) == (False, (None, None))
 
 
-@pytest.mark.parametrize("state", ["drained", "served", "open"])
+@pytest.mark.parametrize("state", STATES)
 def test_a_second_time_changes_nothing(state: drain.State) -> None:
     api = Api(PLUGIN, TRAIN)
     make(api, "drained")
@@ -212,12 +213,12 @@ def test_killed_at_any_change_a_rerun_finishes(pods: list[Object], cordoned: boo
     for death in deaths:
         api.die = len(api.log) + death
         try:
-            for state in ("drained", "served", "open"):
-                make(api, state)  # type: ignore[arg-type]
+            for state in STATES:
+                make(api, state)
         except KeyboardInterrupt:
             continue
     api.die = -1
-    for state in ("drained", "served"):
+    for state in STATES[:2]:
         make(api, state)
         assert api.cordoned
         assert not {"train-0", "notebook"} & set(api.names)

@@ -25,13 +25,13 @@ options:
       power_limit_watts:
         description: The power limit; NVML tells the range.
         type: float
-      graphics_clocks_mhz:
+      locked_graphics_clocks_mhz:
         description:
           - The lowest and the highest graphics clock, or one for both, of those that
             C(nvidia-smi -q -d SUPPORTED_CLOCKS) lists.
         type: list
         elements: int
-      memory_clocks_mhz:
+      locked_memory_clocks_mhz:
         description: The same of the memory's clock; Ampere and newer.
         type: list
         elements: int
@@ -53,7 +53,13 @@ options:
     description: The settings to change; all are judged. Empty means all.
     type: list
     elements: str
-    choices: [persistence_mode, power_limit_watts, graphics_clocks_mhz, memory_clocks_mhz, compute_mode, ecc]
+    choices:
+      - persistence_mode
+      - power_limit_watts
+      - locked_graphics_clocks_mhz
+      - locked_memory_clocks_mhz
+      - compute_mode
+      - ecc
     default: []
   state:
     description:
@@ -88,7 +94,7 @@ EXAMPLES = """
       persistence_mode: true
       power_limit_watts: 500
       by_gpu:
-        - {product: "NVIDIA H100 80GB HBM3", graphics_clocks_mhz: [210, 1755]}
+        - {product: "NVIDIA H100 80GB HBM3", locked_graphics_clocks_mhz: [210, 1755]}
         - {uuid: GPU-1f0e8bd5-1c9e-5cb5-9d4c-0d5c51a5b0a1, power_limit_watts: 400}
   vars:
     ansible_python_interpreter: "{{ site_venv }}/bin/python"
@@ -112,8 +118,8 @@ before:
       name: NVIDIA H100 80GB HBM3
       persistence_mode: true
       power_limit_watts: 700.0
-      graphics_clocks_mhz: []
-      memory_clocks_mhz: []
+      locked_graphics_clocks_mhz: []
+      locked_memory_clocks_mhz: []
       compute_mode: default
       ecc: true
       ecc_pending: true
@@ -152,8 +158,8 @@ CLOCKS = {"type": "list", "elements": "int"}
 SETTINGS = {
     "persistence_mode": {"type": "bool"},
     "power_limit_watts": {"type": "float"},
-    "graphics_clocks_mhz": CLOCKS,
-    "memory_clocks_mhz": CLOCKS,
+    "locked_graphics_clocks_mhz": CLOCKS,
+    "locked_memory_clocks_mhz": CLOCKS,
     "compute_mode": {"type": "str", "choices": ["default", "exclusive_process", "prohibited"]},
     "ecc": {"type": "bool"},
 }

@@ -36,7 +36,8 @@ UNIT = """\
 Description={description}
 After=nvidia-persistenced.service {after}
 # Containers that start with the node, and what CDI offers them, must find the GPUs as declared.
-Before=nvidia-cdi-refresh.service snap.microk8s.daemon-containerd.service snap.microk8s.daemon-kubelite.service
+Before=nvidia-cdi-refresh.service groundwork-cdi-refresh.service
+Before=snap.microk8s.daemon-containerd.service snap.microk8s.daemon-kubelite.service
 
 [Service]
 Type=oneshot

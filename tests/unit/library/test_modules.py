@@ -198,13 +198,13 @@ def test_settings_are_declared_and_told_as_understood(
         return {"changed": True}
 
     monkeypatch.setattr(module.code.declare, "declare", declare)
-    by_gpu = [{"product": "*H100*", "graphics_clocks_mhz": ["1410"]}]
+    by_gpu = [{"product": "*H100*", "locked_graphics_clocks_mhz": ["1410"]}]
     found = module.run(settings={"power_limit_watts": "500", "ecc": "no", "by_gpu": by_gpu}, only=["ecc"], state=state)
     assert found["changed"] is True
     assert asked[1:] == [False, 60.0, {"change": True, "only": ["ecc"], "restore": restore}]
     told = found["declaration"]
     assert (told["power_limit_watts"], told["ecc"], told["persistence_mode"]) == (500.0, False, None)
-    assert told["by_gpu"][0]["graphics_clocks_mhz"] == [1410]
+    assert told["by_gpu"][0]["locked_graphics_clocks_mhz"] == [1410]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ansible.module_utils.groundwork.gpu.settings.model import Change, Plan
 from ansible.module_utils.groundwork.gpu.settings.plan import names
 
 MODE_NUMBERS = {name: number for number, name in COMPUTE_MODES.items()}
-LOCKS = {"graphics_clocks_mhz": "GpuLockedClocks", "memory_clocks_mhz": "MemoryLockedClocks"}
+LOCKS = {"locked_graphics_clocks_mhz": "GpuLockedClocks", "locked_memory_clocks_mhz": "MemoryLockedClocks"}
 
 
 def apply(

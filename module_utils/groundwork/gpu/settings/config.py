@@ -9,7 +9,7 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu.read import COMPUTE_MODES
 from ansible.module_utils.groundwork.gpu.settings.model import NAMES, Clocks, Override, Settings, Wanted
 
-CLOCKS = ("graphics_clocks_mhz", "memory_clocks_mhz")
+CLOCKS = ("locked_graphics_clocks_mhz", "locked_memory_clocks_mhz")
 BY = ("uuid", "product")
 FORM = "See gpu_settings_by_gpu in the README of role gpu_settings."
 

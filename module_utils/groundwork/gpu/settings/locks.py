@@ -15,7 +15,7 @@ from ansible.module_utils.groundwork.gpu.settings.model import FREE, Clocks
 
 ACCOUNT = Path("/run/groundwork/gpu-locked-clocks.json")
 MODULE = Path("/sys/module/nvidia")
-DOMAINS = ("graphics_clocks_mhz", "memory_clocks_mhz")
+DOMAINS = ("locked_graphics_clocks_mhz", "locked_memory_clocks_mhz")
 
 Locks = Mapping[str, Mapping[str, Clocks]]
 """By the GPU's UUID, then by the setting's name; what is free is left out."""

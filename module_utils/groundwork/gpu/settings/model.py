@@ -22,15 +22,15 @@ class Settings:
     """Of a GPU: None is what it does not tell. Of a declaration: None is left alone.
 
     power_limit_watts     as set; the GPU may hold itself to less for other reasons
-    graphics_clocks_mhz   that it is locked to, as far as we set them: NVML does not tell (locks.py)
+    locked_graphics_clocks_mhz   that it is locked to, as far as we set them: NVML does not tell (locks.py)
     compute_mode          default, exclusive_process or prohibited
     ecc                   as it is now; what it is after a reset is Card.ecc_pending
     """
 
     persistence_mode: bool | None = None
     power_limit_watts: float | None = None
-    graphics_clocks_mhz: Clocks | None = None
-    memory_clocks_mhz: Clocks | None = None
+    locked_graphics_clocks_mhz: Clocks | None = None
+    locked_memory_clocks_mhz: Clocks | None = None
     compute_mode: str | None = None
     ecc: bool | None = None
 
@@ -134,8 +134,8 @@ class Plan:
 LABELS = {
     "persistence_mode": "persistence mode",
     "power_limit_watts": "power limit",
-    "graphics_clocks_mhz": "graphics clocks",
-    "memory_clocks_mhz": "memory clocks",
+    "locked_graphics_clocks_mhz": "graphics clocks",
+    "locked_memory_clocks_mhz": "memory clocks",
     "compute_mode": "compute mode",
     "ecc": "ECC",
 }

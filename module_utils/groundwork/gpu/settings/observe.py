@@ -75,8 +75,8 @@ def _settings(opened: Nvml, handle: object, ecc: int | None, locks: Mapping[str,
     return Settings(
         persistence_mode=_truth(opened.ask("DeviceGetPersistenceMode", handle)),
         power_limit_watts=_watts(opened.ask("DeviceGetPowerManagementLimit", handle)),
-        graphics_clocks_mhz=graphics,
-        memory_clocks_mhz=memory,
+        locked_graphics_clocks_mhz=graphics,
+        locked_memory_clocks_mhz=memory,
         compute_mode=read.COMPUTE_MODES.get(opened.ask("DeviceGetComputeMode", handle)),
         ecc=_truth(ecc),
     )

@@ -113,7 +113,7 @@ def _untold(card: Card, change: Change) -> bool:
 
 
 def _can_lock(card: Card, change: Change) -> bool:
-    first = VOLTA if change.setting == "graphics_clocks_mhz" else AMPERE
+    first = VOLTA if change.setting == "locked_graphics_clocks_mhz" else AMPERE
     return card.architecture is not None and card.architecture >= first and bool(card.clocks)
 
 
@@ -185,11 +185,13 @@ def _power(card: Card, wanted: Settings) -> str | None:
 
 def _locked(card: Card, wanted: Settings) -> Iterator[str | None]:
     memory = {clock for clock, _ in card.clocks}
-    locked = wanted.memory_clocks_mhz or FREE
+    locked = wanted.locked_memory_clocks_mhz or FREE
     graphics = {one for clock, some in card.clocks if not locked or clock == locked[-1] for one in some}
-    yield _unsupported(card, Change("memory_clocks_mhz", locked), memory)
+    yield _unsupported(card, Change("locked_memory_clocks_mhz", locked), memory)
     if not set(locked) - memory:  # else the graphics clocks of that memory clock are not known
-        yield _unsupported(card, Change("graphics_clocks_mhz", wanted.graphics_clocks_mhz or FREE), graphics)
+        yield _unsupported(
+            card, Change("locked_graphics_clocks_mhz", wanted.locked_graphics_clocks_mhz or FREE), graphics
+        )
 
 
 def _unsupported(card: Card, change: Change, supported: Collection[int]) -> str | None:

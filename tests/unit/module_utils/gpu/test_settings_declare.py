@@ -20,8 +20,8 @@ from tests.unit.module_utils.gpu.settings_cards import H100, Gpus, only_on
 ALL: dict[str, Any] = {
     "persistence_mode": True,
     "power_limit_watts": 500,
-    "graphics_clocks_mhz": [210, 1410],
-    "memory_clocks_mhz": [2619],
+    "locked_graphics_clocks_mhz": [210, 1410],
+    "locked_memory_clocks_mhz": [2619],
     "compute_mode": "exclusive_process",
     "ecc": False,
 }
@@ -62,7 +62,7 @@ def test_every_setting_reaches_every_gpu(gpus: Gpus) -> None:
         )
     )
     told = found["after"][0]
-    assert {name: told[name] for name in ALL} == {**ALL, "memory_clocks_mhz": [2619, 2619], "ecc": True}
+    assert {name: told[name] for name in ALL} == {**ALL, "locked_memory_clocks_mhz": [2619, 2619], "ecc": True}
     assert told["ecc_pending"] is False
     assert [one["gpu"] for one in found["reset_required"]] == ["GPU-0", "GPU-1"]
     assert f"GPU 1 (GPU-1, {H100}): set persistence mode to on" in found["actions"]
@@ -105,7 +105,7 @@ def test_after_a_reboot_the_forgotten_ones_are_set_again(gpus: Gpus, account: Pa
 
 
 def test_a_driver_loaded_anew_has_no_locks(gpus: Gpus, tmp_path: Path) -> None:
-    lock = {"graphics_clocks_mhz": [1410]}
+    lock = {"locked_graphics_clocks_mhz": [1410]}
     (tmp_path / "module").mkdir()
     run(gpus, lock)
     assert run(gpus, lock, change=False)["changed"] is False
@@ -116,7 +116,7 @@ def test_a_driver_loaded_anew_has_no_locks(gpus: Gpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"driver": 0}', '{"driver": 0, "gpus": {"GPU-0": {"graphics_clocks_mhz": 1}}}']
+    "text", ["", "[]", '{"driver": 0}', '{"driver": 0, "gpus": {"GPU-0": {"locked_graphics_clocks_mhz": 1}}}']
 )
 def test_an_account_that_cannot_be_read_is_none(account: Path, text: str) -> None:
     account.parent.mkdir()
@@ -125,9 +125,9 @@ def test_an_account_that_cannot_be_read_is_none(account: Path, text: str) -> Non
 
 
 def test_the_account_has_only_what_is_locked(gpus: Gpus, account: Path) -> None:
-    run(gpus, {"by_gpu": [{"uuid": "GPU-1", "graphics_clocks_mhz": [1410]}]})
-    assert json.loads(account.read_text())["gpus"] == {"GPU-1": {"graphics_clocks_mhz": [1410, 1410]}}
-    run(gpus, {"graphics_clocks_mhz": [1410]}, restore=True)
+    run(gpus, {"by_gpu": [{"uuid": "GPU-1", "locked_graphics_clocks_mhz": [1410]}]})
+    assert json.loads(account.read_text())["gpus"] == {"GPU-1": {"locked_graphics_clocks_mhz": [1410, 1410]}}
+    run(gpus, {"locked_graphics_clocks_mhz": [1410]}, restore=True)
     assert json.loads(account.read_text())["gpus"] == {}
     assert gpus[1]["gpu_lock"] is None
 

@@ -28,10 +28,14 @@ def actions(given: Card, **wanted: Any) -> list[str]:
         ({}, {"persistence_mode": True, "power_limit_watts": 700.0, "compute_mode": "default", "ecc": True}, []),
         ({"persistence_mode": False}, {"persistence_mode": True}, ["set persistence mode to on"]),
         ({}, {"power_limit_watts": 412.5}, ["set power limit to 412.5 W"]),
-        ({}, {"graphics_clocks_mhz": LOCK}, ["set graphics clocks to 210 to 1410 MHz"]),
-        ({}, {"memory_clocks_mhz": (1593, 1593)}, ["set memory clocks to 1593 MHz"]),
-        ({"graphics_clocks_mhz": LOCK}, {"graphics_clocks_mhz": LOCK}, []),
-        ({"graphics_clocks_mhz": LOCK}, {"graphics_clocks_mhz": FREE}, ["let the GPU choose its graphics clocks"]),
+        ({}, {"locked_graphics_clocks_mhz": LOCK}, ["set graphics clocks to 210 to 1410 MHz"]),
+        ({}, {"locked_memory_clocks_mhz": (1593, 1593)}, ["set memory clocks to 1593 MHz"]),
+        ({"locked_graphics_clocks_mhz": LOCK}, {"locked_graphics_clocks_mhz": LOCK}, []),
+        (
+            {"locked_graphics_clocks_mhz": LOCK},
+            {"locked_graphics_clocks_mhz": FREE},
+            ["let the GPU choose its graphics clocks"],
+        ),
         ({}, {"compute_mode": "exclusive_process"}, ["set compute mode to exclusive_process"]),
         ({}, {"ecc": False}, ["set ECC to off"]),
         ({"ecc_pending": False}, {"ecc": False}, []),
@@ -54,10 +58,12 @@ def test_only_some_settings_may_be_changed() -> None:
 
 
 def test_locks_are_set_again_since_nobody_tells_whether_they_hold() -> None:
-    found = plan(card(graphics_clocks_mhz=LOCK), Settings(graphics_clocks_mhz=LOCK, memory_clocks_mhz=FREE))
+    found = plan(
+        card(locked_graphics_clocks_mhz=LOCK), Settings(locked_graphics_clocks_mhz=LOCK, locked_memory_clocks_mhz=FREE)
+    )
     assert found.actions == ()
-    assert found.again == (Change("graphics_clocks_mhz", LOCK), Change("memory_clocks_mhz", FREE))
-    assert plan(card(architecture=6), Settings(memory_clocks_mhz=FREE)).again == ()
+    assert found.again == (Change("locked_graphics_clocks_mhz", LOCK), Change("locked_memory_clocks_mhz", FREE))
+    assert plan(card(architecture=6), Settings(locked_memory_clocks_mhz=FREE)).again == ()
 
 
 @pytest.mark.parametrize(
@@ -76,19 +82,27 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     ({}, {"power_limit_watts": 199.9}, "not 199.9 W"),
     ({"power_max_watts": None}, {"power_limit_watts": 300.0}, "does not let its power limit be set"),
-    ({}, {"graphics_clocks_mhz": (210, 1400)}, "graphics clocks: 1400 MHz, nearest 1410 and 1755, of 210 to 1980 MHz"),
-    ({}, {"graphics_clocks_mhz": (100, 9000)}, "100 MHz, nearest 210 and 345; 9000 MHz, nearest 1965 and 1980"),
-    ({}, {"memory_clocks_mhz": (2000, 2619)}, "memory clocks: 2000 MHz, nearest 1593 and 2619"),
-    ({}, {"memory_clocks_mhz": (1593, 1593), "graphics_clocks_mhz": (1980, 1980)}, "1980 MHz, nearest 1410 and 1755"),
-    ({"architecture": 6}, {"memory_clocks_mhz": (1593, 1593)}, "cannot lock its memory clocks"),
-    ({"architecture": 4}, {"graphics_clocks_mhz": LOCK}, "cannot lock its graphics clocks"),
-    ({"clocks": ()}, {"graphics_clocks_mhz": LOCK}, "cannot lock its graphics clocks"),
+    (
+        {},
+        {"locked_graphics_clocks_mhz": (210, 1400)},
+        "graphics clocks: 1400 MHz, nearest 1410 and 1755, of 210 to 1980 MHz",
+    ),
+    ({}, {"locked_graphics_clocks_mhz": (100, 9000)}, "100 MHz, nearest 210 and 345; 9000 MHz, nearest 1965 and 1980"),
+    ({}, {"locked_memory_clocks_mhz": (2000, 2619)}, "memory clocks: 2000 MHz, nearest 1593 and 2619"),
+    (
+        {},
+        {"locked_memory_clocks_mhz": (1593, 1593), "locked_graphics_clocks_mhz": (1980, 1980)},
+        "1980 MHz, nearest 1410 and 1755",
+    ),
+    ({"architecture": 6}, {"locked_memory_clocks_mhz": (1593, 1593)}, "cannot lock its memory clocks"),
+    ({"architecture": 4}, {"locked_graphics_clocks_mhz": LOCK}, "cannot lock its graphics clocks"),
+    ({"clocks": ()}, {"locked_graphics_clocks_mhz": LOCK}, "cannot lock its graphics clocks"),
     ({"compute_mode": None}, {"compute_mode": "default"}, "does not tell its compute mode"),
     ({"mig_enabled": True}, {"compute_mode": "prohibited"}, "is in MIG mode, where compute mode belongs to each MIG"),
     ({"ecc": None}, {"ecc": False}, "has no ECC"),
     ({"persistence_mode": None}, {"persistence_mode": True}, "does not tell its persistence mode"),
     ({"persistence_mode": False}, {"power_limit_watts": 300.0}, "forgets power limit when its last program ends"),
-    ({}, {"persistence_mode": False, "graphics_clocks_mhz": LOCK}, "forgets graphics clocks when"),
+    ({}, {"persistence_mode": False, "locked_graphics_clocks_mhz": LOCK}, "forgets graphics clocks when"),
 ]
 
 
@@ -102,7 +116,7 @@ def test_what_a_gpu_cannot_be_is_refused(given: dict[str, Any], wanted: dict[str
 def test_a_gpu_in_mig_mode_keeps_power_clocks_and_ecc() -> None:
     wanted = Settings(True, 300.0, LOCK, None, "default", True)
     (found,) = plan_all([card(mig_enabled=True)], Wanted(wanted))
-    assert [action.setting for action in found.actions] == ["power_limit_watts", "graphics_clocks_mhz"]
+    assert [action.setting for action in found.actions] == ["power_limit_watts", "locked_graphics_clocks_mhz"]
 
 
 def test_everything_that_cannot_be_is_told_at_once() -> None:
@@ -164,7 +178,7 @@ def test_it_may_be_passed_by_and_may_be_the_one_that_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "wanted", "refused"),
     [
-        ({}, {"power_limit_watts": 300.0, "graphics_clocks_mhz": LOCK, "ecc": True}, False),
+        ({}, {"power_limit_watts": 300.0, "locked_graphics_clocks_mhz": LOCK, "ecc": True}, False),
         ({}, {"ecc": False}, True),
         ({"ecc_pending": False}, {"ecc": True}, False),
         ({}, {"compute_mode": "exclusive_process"}, True),
@@ -185,12 +199,12 @@ def test_what_running_programs_would_feel_needs_permission(
 
 
 def test_what_was_declared_goes_back_to_the_cards_own() -> None:
-    given = card(power_limit_watts=300.0, graphics_clocks_mhz=LOCK, compute_mode="prohibited", ecc=False)
-    declared = Settings(persistence_mode=True, power_limit_watts=9999.0, graphics_clocks_mhz=LOCK, ecc=False)
+    given = card(power_limit_watts=300.0, locked_graphics_clocks_mhz=LOCK, compute_mode="prohibited", ecc=False)
+    declared = Settings(persistence_mode=True, power_limit_watts=9999.0, locked_graphics_clocks_mhz=LOCK, ecc=False)
     (found,) = plan_all([given], Wanted(declared, restore=True))
     assert found.actions == (
         Change("power_limit_watts", 700.0),
-        Change("graphics_clocks_mhz", FREE),
+        Change("locked_graphics_clocks_mhz", FREE),
         Change("ecc", True),
     )
     gone = (Override(Settings(ecc=True), uuid="GPU-gone"),)

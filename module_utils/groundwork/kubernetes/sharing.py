@@ -93,7 +93,7 @@ def _as_gpus(resources: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[st
     if len(kinds) > 1:
         raise GroundworkError(
             f"migStrategy single offers one kind of device on a node, and here are {', '.join(sorted(kinds))}",
-            "Choose a layout that cuts all GPUs of the host into one profile, or a configuration with migStrategy mixed.",
+            "Choose a layout that cuts all GPUs of the host into one profile, or a configuration of migStrategy mixed.",
         )
     return {WHOLE: [uuid for uuids in resources.values() for uuid in uuids]}
 

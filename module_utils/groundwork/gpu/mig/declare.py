@@ -11,10 +11,9 @@ from typing import Any
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu.mig.apply import apply_all
 from ansible.module_utils.groundwork.gpu.mig.config import select
-from ansible.module_utils.groundwork.gpu.mig.model import Action, Card, Plan, text, to_dict
+from ansible.module_utils.groundwork.gpu.mig.model import Card, Plan, text, to_dict
 from ansible.module_utils.groundwork.gpu.mig.observe import Host, observe
 from ansible.module_utils.groundwork.gpu.mig.plan import forecast, plan_all, users
-from ansible.module_utils.groundwork.gpu.model import Process
 from ansible.module_utils.groundwork.waiting import Waiter
 
 LOCK = Path("/run/lock/groundwork-mig")
@@ -78,25 +77,26 @@ def _locked(descriptor: int) -> bool:
 def _told(plans: Sequence[Plan], after: tuple[Card, ...], reset_required: list[dict[str, str]]) -> dict[str, Any]:
     """A change is what is different now, not what was tried: a mode that still waits for its reset is none."""
     before = tuple(plan.card for plan in plans)
-    told = [to_dict(card) for card in after]
+    cards = [to_dict(card) for card in after]
     return {
         "changed": [card.layout for card in before] != [card.layout for card in after],
         "actions": [f"{plan.card}: {action}" for plan in plans for action in plan.actions],
         "before": [to_dict(card) for card in before],
-        "after": told,
-        "instances": [{"gpu": card["uuid"], **instance} for card in told for instance in card["instances"]],
+        "after": cards,
+        "instances": [{"gpu": card["uuid"], **instance} for card in cards for instance in card["instances"]],
         "device_uuids": [uuid for card in after for uuid in card.devices],
-        "disturbed": [
-            _disturbed(plan, step, one) for plan in plans for step in plan.actions for one in users(plan.card, step)
-        ],
+        "disturbed": [told for plan in plans for told in _disturbed(plan)],
         "reset_required": reset_required,
         "nvml": {"available": True, "reason": None, "remedy": None},
         "diff": {"before": text(before), "after": text(after)},
     }
 
 
-def _disturbed(plan: Plan, step: Action, user: Process) -> dict[str, Any]:
-    return {"gpu": plan.card.uuid, "step": str(step), "pid": user.pid, "name": user.name, "pod": user.pod}
+def _disturbed(plan: Plan) -> Iterator[dict[str, Any]]:
+    for step in plan.actions:
+        for user in users(plan.card, step):
+            told = {"pid": user.pid, "name": user.name, "pod": user.pod}
+            yield {"gpu": plan.card.uuid, "step": str(step), **told}
 
 
 def _not_yet(host: Host, selected: str, change: bool) -> dict[str, Any]:

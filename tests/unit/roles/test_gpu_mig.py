@@ -1,4 +1,4 @@
-"""What stops a change of a MIG layout before the first node is touched, and where the admin host is found under --limit."""
+"""What stops a change of a MIG layout before a node is touched, and where the admin host is found under --limit."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ SILENT = {"nvml": {"available": False, "reason": "Driver Not Loaded", "remedy": 
 @pytest.mark.parametrize(
     ("found", "observed", "remedy"),
     [
-        (REFUSED, "There is no MIG layout small.", "Choose one of: all-disabled."),
+        (REFUSED, "There is no MIG layout small.", REFUSED["remedy"]),
         (SILENT, "Driver Not Loaded", "Load the kernel module."),
     ],
 )

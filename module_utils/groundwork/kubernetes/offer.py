@@ -164,8 +164,8 @@ def _disagreement(found: Sequence[Offer]) -> GroundworkError:
     return GroundworkError(
         waiting,
         "Its device plugin says why: `microk8s kubectl logs --all-containers` of the plugin's pod on that node, or "
-        "`describe` where it does not run. A node with the annotation groundwork/gpu-drain is in the middle of a change "
-        "of its layout, and has none: run playbooks/operations/mig.yml, which goes on.",
+        "`describe` where it does not run. There is none on a node with the annotation groundwork/gpu-drain, which is "
+        "in the middle of a change of its layout: run playbooks/operations/mig.yml, which goes on.",
     )
 
 

@@ -72,6 +72,12 @@ interrupted:
   description: Whether a change of this node had begun before, and did not end.
   returned: success
   type: bool
+daemonsets:
+  description: The DaemonSets, namespace/name, that leave a node whose GPUs are drained.
+  returned: success
+  type: list
+  elements: str
+  sample: [nvidia-device-plugin/nvidia-device-plugin]
 diff:
   description: The node before and after.
   returned: success

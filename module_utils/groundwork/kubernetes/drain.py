@@ -65,8 +65,9 @@ class Holder:
 class Node:
     """A node, as far as its GPUs are concerned.
 
-    uncordon  whether the mark says that it is to be opened at the end; None where there is no mark
-    clients   pods of DaemonSets that leave while it is paused
+    uncordon    whether the mark says that it is to be opened at the end; None where there is no mark
+    clients     pods of DaemonSets that leave while it is paused
+    daemonsets  these, of all nodes
     """
 
     name: str
@@ -75,6 +76,7 @@ class Node:
     uncordon: bool | None
     holders: tuple[Holder, ...]
     clients: tuple[str, ...]
+    daemonsets: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -114,6 +116,7 @@ def declare(api: Api, name: str, wanted: Wanted, waiter: Waiter, change: bool) -
         "actions": actions,
         "holders": [str(holder) for holder in before.holders],
         "interrupted": before.uncordon is not None,
+        "daemonsets": list(before.daemonsets),
         "diff": {"before": str(before), "after": str(after)},
     }
 
@@ -135,6 +138,7 @@ def observe(api: Api, name: str) -> Node:
         uncordon=bool(json.loads(mark)["uncordon"]) if mark else None,
         holders=tuple(holder for holder in map(_holder, here) if holder.resources),
         clients=tuple(sorted(_name(pod) for pod in here if (_namespace(pod), *_owner(pod)) in clients)),
+        daemonsets=tuple(sorted(f"{namespace}/{named}" for namespace, _, named in clients)),
     )
 
 

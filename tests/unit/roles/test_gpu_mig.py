@@ -17,8 +17,15 @@ PLANNED: dict[str, Any] = {
     "nvml": {"available": True, "reason": None, "remedy": None},
 }
 REACHED = {**PLANNED, "actions": []}
-DRAIN: dict[str, Any] = {"holders": [], "interrupted": False}
-NAMES = ["layout_can_be_applied", "cluster_is_healthy", "nobody_is_in_the_way", "layout_is_the_inventorys"]
+PLUGIN = "nvidia-device-plugin/nvidia-device-plugin"
+DRAIN: dict[str, Any] = {"holders": [], "interrupted": False, "daemonsets": [PLUGIN]}
+NAMES = [
+    "layout_can_be_applied",
+    "cluster_is_healthy",
+    "device_plugin_makes_room",
+    "nobody_is_in_the_way",
+    "layout_is_the_inventorys",
+]
 TRAIN = "team-a/train-0 (1 nvidia.com/gpu)"
 
 
@@ -103,6 +110,12 @@ def test_a_layout_that_cannot_be_is_refused(found: dict[str, Any], observed: str
 )
 def test_an_unhealthy_cluster_is_left_alone(changed: dict[str, Any], observed: str) -> None:
     assert wrong(**changed) == {"cluster_is_healthy": observed}
+
+
+@pytest.mark.parametrize("there", [[], ["monitoring/gpu-exporter", f"{PLUGIN}-gpu-feature-discovery"]])
+def test_a_plugin_of_before_is_to_be_installed_anew(there: list[str]) -> None:
+    found = wrong(__gpu_mig_drain={**DRAIN, "daemonsets": there})
+    assert found == {"device_plugin_makes_room": "no device plugin that leaves a node whose GPUs change"}
 
 
 def disturbed(pod: str | None) -> dict[str, Any]:

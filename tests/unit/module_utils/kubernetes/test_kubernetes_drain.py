@@ -144,7 +144,7 @@ def test_a_second_time_changes_nothing(state: drain.State) -> None:
 def test_check_mode_tells_what_would_be_done_and_does_nothing() -> None:
     api = Api(PLUGIN, TRAIN, ALONE)
     would = make(api, "drained", change=False)
-    assert (would["changed"], api.log) == (True, [])
+    assert (would["changed"], would["daemonsets"], api.log) == (True, ["team-a/plugin"], [])
     assert would["diff"]["after"] == make(api, "drained")["diff"]["after"]
 
 

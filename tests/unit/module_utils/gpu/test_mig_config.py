@@ -126,6 +126,29 @@ def test_a_gpu_named_twice_is_refused_without_a_driver(one: Any, other: Any, twi
         assert select(config, "mine").name == "mine"
 
 
+STATION = """
+version: v1
+mig-configs:
+  desk:
+    - {device-filter: "0x233010DE", devices: [0], mig-enabled: false, mig-devices: {}}
+    - {device-filter: "0x233010DE", devices: [1, 3], mig-enabled: true, mig-devices: {"3g.40gb": 2}}
+    - {device-filter: "0x1FB010DE", devices: [2], mig-enabled: false}
+  desk-by-model:
+    - {device-filter: "0x233010DE", devices: all, mig-enabled: true, mig-devices: {"7g.80gb": 1}}
+    - {device-filter: "0x1FB010DE", devices: all, mig-enabled: false}
+"""
+
+
+def test_a_host_of_several_models_is_laid_out_by_model_and_number() -> None:
+    """A display card among them, as in NVIDIA's own workstations; numbers count all of the host's GPUs."""
+    cards = (card(), card(index=1), card(None, index=2, device_id="0x1FB010DE"), card(index=3))
+    for name, wanted in (
+        ("desk", [Layout(False), Layout(True, (("3g.40gb", 2),)), None, Layout(True, (("3g.40gb", 2),))]),
+        ("desk-by-model", [seven := Layout(True, (("7g.80gb", 1),)), seven, None, seven]),
+    ):
+        assert [select(yaml.safe_load(STATION), name).layout(each) for each in cards] == wanted
+
+
 def test_a_name_without_a_file_means_profiles_that_the_gpu_has() -> None:
     with pytest.raises(GroundworkError, match=r"all-1g\.18gb does not fit, its profiles are 1g\.10gb, 1g\.10gb\+me"):
         choose("all-1g.18gb", card())

@@ -76,13 +76,16 @@ def test_a_folder_that_each_host_has_alone_and_a_wrong_key_are_refused(site: Sit
             lab.shell(host, "umount /srv/alone && rmdir /srv/alone")
 
 
-def test_gpus_that_cannot_be_cut_or_shared_so_are_refused(site: Site, lab: Lab) -> None:
+def test_gpus_that_cannot_be_cut_shared_or_set_so_are_refused(site: Site, lab: Lab) -> None:
     before = lab.shell("n2", "nvidia-smi -L")
     cut = {"devices": "all", "mig-enabled": True, "mig-devices": {"3g.40gb": 3}}
     wrong = {
         "gpu_mig_layout": "mine",
         "gpu_mig_config": {"version": "v1", "mig-configs": {"mine": [cut]}},
         "gpu_device_plugin_configurations": {"default": {"version": "v1", "sharin": {}}},
+        "gpu_settings_power_limit_watts": 5000,
+        "gpu_settings_by_gpu": [{"product": "Tesla T4", "ecc": True}],
     }
-    refused(site, wrong, "together fit 2 of 3 3g.40gb", "sharin cannot be used")
+    settings = ("W, not 5000 W", "No GPU of this host is product Tesla T4")
+    refused(site, wrong, "together fit 2 of 3 3g.40gb", "sharin cannot be used", *settings)
     assert lab.shell("n2", "nvidia-smi -L") == before

@@ -8,10 +8,22 @@ from typing import Any
 import pytest
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu.model import Failure
-from ansible.module_utils.groundwork.gpu.settings.model import FREE, NAMES, Card, Change, Override, Settings, Wanted
+from ansible.module_utils.groundwork.gpu.settings.model import (
+    FREE,
+    NAMES,
+    Card,
+    Change,
+    Override,
+    Plan,
+    Settings,
+    Wanted,
+)
 from ansible.module_utils.groundwork.gpu.settings.plan import forecast, plan, plan_all, waits
+from hypothesis import assume
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
-from tests.unit.module_utils.gpu.settings_cards import TRAINING, card
+from tests.unit.module_utils.gpu.settings_cards import CLOCKS, GRAPHICS, TRAINING, card
 
 LOST = Card(1, error=Failure("GpuIsLost", "NVML: GPU is lost", "Drain the node and reboot it."))
 LOCK = (210, 1410)
@@ -218,3 +230,52 @@ def test_a_forecast_is_what_a_second_run_finds(name: str) -> None:
     after = forecast(card(), plan(card(), wanted).actions)
     assert after != card()
     assert plan(after, wanted).actions == ()
+
+
+def _locks(clocks: tuple[int, ...]) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.just(FREE) | st.lists(st.sampled_from(clocks), min_size=2, max_size=2).map(lambda two: tuple(sorted(two)))
+
+
+SETTINGS = st.builds(
+    Settings,
+    persistence_mode=st.booleans(),
+    power_limit_watts=st.floats(200, 700),
+    locked_graphics_clocks_mhz=_locks(GRAPHICS),
+    locked_memory_clocks_mhz=_locks(tuple(clock for clock, _ in CLOCKS)),
+    compute_mode=st.sampled_from(["default", "exclusive_process", "prohibited"]),
+    ecc=st.booleans(),
+)
+
+
+def _attempt(was: Card, wanted: Settings) -> Plan | None:
+    """None where it is refused."""
+    try:
+        return plan_all([was], Wanted(wanted))[0]
+    except GroundworkError:
+        return None
+
+
+@drawn(SETTINGS, st.booleans(), SETTINGS, st.sets(st.sampled_from(NAMES)))
+def test_from_any_state_what_is_declared_is_reached_and_the_rest_stays(
+    found: Settings, pending: bool, declared: Settings, names: set[str]
+) -> None:
+    was = card(**dataclasses.asdict(found), ecc_pending=pending)
+    wanted = Settings(**{name: getattr(declared, name) for name in names})
+    planned = _attempt(was, wanted)
+    assume(planned is not None)
+    assert planned is not None
+    now = forecast(was, planned.actions)
+    assert plan(now, wanted).actions == ()
+    assert now.ecc_pending == (pending if wanted.ecc is None else wanted.ecc)
+    assert now.settings == dataclasses.replace(found.under(wanted), ecc=found.ecc)
+
+
+@drawn(SETTINGS, st.booleans(), SETTINGS, st.sets(st.sampled_from(NAMES)))
+def test_no_running_program_feels_what_nobody_permitted(
+    found: Settings, pending: bool, declared: Settings, names: set[str]
+) -> None:
+    was = card(**dataclasses.asdict(found), ecc_pending=pending, processes=(TRAINING,))
+    planned = _attempt(was, Settings(**{name: getattr(declared, name) for name in names}))
+    for action in planned.actions if planned else ():
+        assert action.setting != "compute_mode"
+        assert action.setting != "ecc" or action.value == found.ecc

@@ -32,6 +32,10 @@ options:
     description: How long a plugin that runs may offer something else before it is started again.
     type: float
     default: 20
+  labels:
+    description: Whether to wait for the labels that count MIG devices as well, which feature discovery sets.
+    type: bool
+    default: false
   timeout_seconds:
     description: How long the plugin may take to start, the pull of its image included.
     type: float
@@ -84,6 +88,7 @@ def main() -> None:
             "daemonset": {"type": "str", "required": True},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
             "patience_seconds": {"type": "float", "default": 20.0},
+            "labels": {"type": "bool", "default": False},
             "timeout_seconds": {"type": "float", "default": 300.0},
         },
         supports_check_mode=True,
@@ -101,6 +106,8 @@ def main() -> None:
         else:
             patience, waiter = Waiter(given["patience_seconds"]), Waiter(given["timeout_seconds"])
             restarted, after = offer.settle(cluster, wanted, plugin, waiter, patience)
+            if given["labels"]:
+                offer.await_labels(cluster, wanted, waiter)
         diff = {"before": _lines(before), "after": _lines(after)}
         return {"changed": bool(restarted), "restarted": restarted, "diff": diff}
 

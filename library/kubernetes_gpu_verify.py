@@ -40,6 +40,10 @@ options:
     description: The RuntimeClass of the pods; none is needed where the device plugin hands out CDI devices.
     type: str
     default: ""
+  cordoned:
+    description: Whether pods run on nodes that are cordoned too, as while these are being changed.
+    type: bool
+    default: false
   namespace:
     description: The namespace for the pods; it must not exist, or be Groundwork's.
     type: str
@@ -99,6 +103,7 @@ def main() -> None:
             **proofs.OPTIONS,
             "image": {"type": "str", "default": "docker.io/library/python:3.11-slim-bookworm"},
             "runtime_class": {"type": "str", "default": ""},
+            "cordoned": {"type": "bool", "default": False},
             "namespace": {"type": "str", "default": "groundwork-verify"},
             "kubeconfig": {"type": "path", "default": "/var/snap/microk8s/current/credentials/client.config"},
             "timeout_seconds": {"type": "float", "default": 180.0},
@@ -106,7 +111,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    names = ("nodes", "image", "runtime_class", "namespace")
+    names = ("nodes", "image", "runtime_class", "namespace", "cordoned")
 
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)

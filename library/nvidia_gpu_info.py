@@ -7,8 +7,8 @@ DOCUMENTATION = """
 module: nvidia_gpu_info
 short_description: All that NVML, the kernel and PCI say of a host's NVIDIA GPUs
 description:
-  - Reads what C(nvidia-smi -q) and C(nvidia-smi topo -m) show. That is driver versions, and of each GPU identity, place,
-    memory, MIG devices with their placements, errors, temperature, power, clocks and what holds them back, NVLinks,
+  - Reads what C(nvidia-smi -q) and C(nvidia-smi topo -m) show. That is driver versions, and of each GPU identity,
+    place, memory, MIG devices with their placements, errors, temperature, power, clocks and what holds them back, NVLinks,
     fabric and processes.
   - Each GPU is read in a child process under a deadline, so that one that is lost or hangs hides no other; its entry
     has C(error).
@@ -99,7 +99,8 @@ gpus:
       fabric: {state: completed, status: Success, clique_id: 0, cluster_uuid: 00000000-0000-0000-0000-000000000000,
         health_mask: 0}
       processes:
-        - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null}
+        - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null,
+           pod: team-a/train-0}
       persistence_mode: true
       compute_mode: default
       error: null

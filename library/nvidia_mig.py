@@ -10,7 +10,9 @@ description:
   - Takes layouts in the format of nvidia-mig-parted, and asks NVML which profiles a GPU has and where they may lie.
   - A layout that does not fit one of the GPUs is refused before any of them is changed.
   - Instances that are as declared stay; only the others are taken away, and only missing ones are made.
-  - What processes use is refused with their names, unless O(allow_disruption).
+  - What processes use is refused with their names and, where they are of pods, these; unless O(allow_disruption).
+  - A step that NVML refuses takes those before it back, so that its GPU is as it was; what could not be is told.
+  - Two changes of one host wait for each other, a run that was killed and what it left at work among them.
 options:
   config:
     description:
@@ -103,6 +105,13 @@ device_uuids:
   returned: success
   type: list
   elements: str
+disturbed:
+  description: The processes that the steps would disturb; without O(allow_disruption) they are refused instead.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {gpu: GPU-1f0e8bd5-…, step: destroy 1g.10gb at 6:1, pid: 4711, name: python3, pod: team-a/train-0}
 reset_required:
   description: GPUs whose mode changes only by a reset or a reboot, with the reason; their instances are not made yet.
   returned: success

@@ -140,15 +140,27 @@ class Site:
 
     def kill_at_task(self, number: int) -> str:
         """Start site.yml, SIGKILL all of its processes when its task of that number begins; return its name."""
-        process = self.start(playbook="site.yml")
+        return self.kill(lambda seen, _: seen == number, playbook="site.yml")
+
+    def kill(self, reached: Callable[[int, str], bool], *arguments: str, playbook: str, later: float = 0) -> str:
+        """Start a playbook and SIGKILL all of its processes at the task, by number and name, that is `reached`.
+
+        later  how many seconds into that task
+
+        Returns the task's name, or "the end".
+        """
+        process = self.start(*arguments, playbook=playbook)
         assert process.stdout is not None
         seen, name = 0, "the end"
         for line in process.stdout:
             if line.startswith("TASK ["):
                 seen, name = seen + 1, line.strip(" *\n")
-                if seen == number:
+                if reached(seen, name):
+                    time.sleep(later)
                     os.killpg(process.pid, signal.SIGKILL)
                     break
+        else:
+            name = "the end"
         process.stdout.close()
         process.wait(timeout=60)
         return name

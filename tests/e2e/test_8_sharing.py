@@ -18,6 +18,7 @@ SMALL, LARGE, SHARED = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb", "nvid
 PLAYBOOKS = "playbooks/gpu.yml playbooks/kubernetes_gpu.yml"
 CONFIGURATIONS = {
     "default": {"version": "v1", "flags": {"migStrategy": "mixed"}},
+    "one-kind": {"version": "v1", "flags": {"migStrategy": "single"}},
     "shared": {
         "version": "v1",
         "flags": {"migStrategy": "mixed"},
@@ -38,13 +39,13 @@ def layouts(**devices: int) -> dict[str, Any]:
     return {"version": "v1", "mig-configs": {"mine": [cut, {"devices": [1], "mig-enabled": False}]}}
 
 
-def declared(site: Site, directory: Path, config: dict[str, Any]) -> Path:
-    """The site's inventory with a layout for n2, and sharing for n3."""
+def declared(site: Site, directory: Path, config: dict[str, Any], **more: str) -> Path:
+    """The site's inventory with a layout for n2, sharing for n3, and more of n2."""
 
     def change(groups: dict[str, Any]) -> None:
         groups.setdefault("all", {}).setdefault("vars", {})["gpu_device_plugin_configurations"] = CONFIGURATIONS
         hosts = groups["workers"]["hosts"]
-        hosts["n2"] |= {"gpu_mig_layout": "mine", "gpu_mig_config": config, "gpu_mig_allow_disruption": True}
+        hosts["n2"] |= {"gpu_mig_layout": "mine", "gpu_mig_config": config, "gpu_mig_allow_disruption": True} | more
         hosts["n3"] |= {"gpu_device_plugin_configuration": "shared"}
 
     return changed_inventory(site.lab, directory, change)
@@ -114,6 +115,20 @@ def test_several_pods_share_a_gpu_at_once(shared_site: Site) -> None:
     found = pods_with(shared_site, SHARED, 8)
     listed = devices(shared_site.lab.shell("n3", "nvidia-smi -L"))
     assert Counter(uuid for uuids in found for uuid in uuids) == dict.fromkeys(listed, 4)
+
+
+def test_strategy_single_offers_mig_devices_as_gpus(shared_site: Site, tmp_path: Path) -> None:
+    """All GPUs of the node are of one kind then; a pod asks for a GPU and sees a MIG device."""
+    single = {"gpu_mig_layout": "all-1g.10gb", "gpu_device_plugin_configuration": "one-kind"}
+    inventory = declared(shared_site, tmp_path, layouts(), **single)
+    run = shared_site.play(playbook=f"{PLAYBOOKS} playbooks/verify.yml", inventory=inventory)
+    assert run.status == 0, run.tail
+    n2 = allocatable(shared_site, "n2")
+    assert (n2["nvidia.com/gpu"], n2.get(SMALL, 0), n2.get(LARGE, 0)) == (14, 0, 0)
+    labels = json.loads(shared_site.kubectl("get", "node", "n2", "-o", "json"))["metadata"]["labels"]
+    assert labels["nvidia.com/gpu.count"] == "14"
+    assert labels["nvidia.com/gpu.product"].endswith("MIG-1g.10gb")
+    assert "n2: 14 pods, 14 GPUs" in shared_site.report().proofs["kubernetes_gpu.pods_see_their_gpu"]
 
 
 def test_another_layout_takes_effect_with_the_next_run(shared_site: Site) -> None:

@@ -260,7 +260,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Process:
-    """A process that holds the GPU. The ids of instances are None on a GPU that is not partitioned."""
+    """A process that holds the GPU. The ids of instances are None on a GPU that is not partitioned.
+
+    pod  namespace/name of the pod it belongs to; None for one of no pod
+    """
 
     pid: int
     kind: str
@@ -268,6 +271,7 @@ class Process:
     memory_mib: int | None
     gpu_instance_id: int | None = None
     compute_instance_id: int | None = None
+    pod: str | None = None
 
 
 @dataclass(frozen=True)

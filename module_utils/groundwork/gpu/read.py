@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.groundwork.gpu import kernel, links, sensors
+from ansible.module_utils.groundwork.gpu import kernel, links, pods, sensors
 from ansible.module_utils.groundwork.gpu.model import (
     Board,
     Driver,
@@ -258,6 +258,7 @@ def processes(nvml: Nvml, handle: object, proc: Path = Path("/proc")) -> Iterato
                 memory_mib=_mib(found.usedGpuMemory),
                 gpu_instance_id=_instance(getattr(found, "gpuInstanceId", None)),
                 compute_instance_id=_instance(getattr(found, "computeInstanceId", None)),
+                pod=pods.of(found.pid, proc),
             )
 
 

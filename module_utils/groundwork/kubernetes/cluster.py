@@ -17,6 +17,7 @@ except ImportError:
     kubernetes = None
 
 Object = dict[str, Any]
+JSON = "application/json"
 NOT_FOUND = 404
 REQUEST_SECONDS = 30
 FOLDER = "/opt/groundwork"
@@ -85,6 +86,11 @@ class Client:
         put: Object = self._call("PUT", path, body=body)
         return put
 
+    def patch(self, path: str, body: Object) -> Object:
+        """The object at a path after a merge of `body`; null takes a key away (RFC 7386)."""
+        merged: Object = self._call("PATCH", path, body=body, content="application/merge-patch+json")
+        return merged
+
     def delete(self, path: str) -> None:
         """See Cluster."""
         try:
@@ -117,15 +123,29 @@ class Client:
         stream.close()
         return answer(stdout, stderr)
 
-    def _call(self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None) -> Any:
-        return json.loads(self._text(method, path, body, query))
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = JSON,
+    ) -> Any:
+        return json.loads(self._text(method, path, body, query, content))
 
-    def _text(self, method: str, path: str, body: Object | None = None, query: Mapping[str, str] | None = None) -> str:
+    def _text(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = JSON,
+    ) -> str:
         request = self._api.param_serialize(
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            header_params={"Accept": JSON, "Content-Type": content},
             body=body,
             auth_settings=["BearerToken"],
         )

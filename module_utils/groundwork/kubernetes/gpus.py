@@ -36,12 +36,13 @@ LOOK_AGAIN = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to prove: the UUIDs that NVML tells, by node and resource, and how."""
+    """What to prove: the UUIDs that NVML tells, by node and resource, and how. `cordoned`: on such nodes as well."""
 
     nodes: Mapping[str, Mapping[str, Sequence[str]]]
     image: str
     namespace: str = "groundwork-verify"
     runtime_class: str = ""
+    cordoned: bool = False
 
     def listed(self, node: Node) -> Sequence[str]:
         """The UUIDs that NVML tells of a node's resource, each as often as it is offered; none where it only offers."""
@@ -203,6 +204,8 @@ def _create(cluster: Cluster, wanted: Wanted, node: Node, name: str, count: int 
     body = proof.pod(name, node.name, wanted.image, ["sleep"], {node.resource: str(count)})
     if wanted.runtime_class:
         body["spec"]["runtimeClassName"] = wanted.runtime_class
+    if wanted.cordoned:
+        body["spec"]["tolerations"].append({"key": "node.kubernetes.io/unschedulable", "operator": "Exists"})
     cluster.create(f"/api/v1/namespaces/{wanted.namespace}/pods", body)
 
 

@@ -6,6 +6,7 @@ recover from the Unhealthy state", k8s-device-plugin, internal/plugin/server.go)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,9 @@ from ansible.module_utils.groundwork.kubernetes import proof
 from ansible.module_utils.groundwork.kubernetes.cluster import Cluster, Object
 from ansible.module_utils.groundwork.kubernetes.gpus import Node, Wanted, observe
 from ansible.module_utils.groundwork.waiting import Waiter
+
+COUNT = re.compile(r"nvidia\.com/mig-.+\.count")
+"""The labels by which feature discovery counts MIG devices."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,46 @@ def settle(
     return list(wrong), waiter.need(ask, _all_agree, _disagreement)
 
 
+def await_labels(cluster: Cluster, wanted: Wanted, waiter: Waiter) -> None:
+    """Wait until the labels of feature discovery count the MIG devices that NVML sees, and none that are gone.
+
+    Raises GroundworkError where they do not.
+    """
+    expected = {name: _expected(resources) for name, resources in wanted.nodes.items()}
+
+    def ask() -> list[str]:
+        found = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in _nodes(cluster)}
+        counted = {name: _counted(found.get(name, {}), counts) for name, counts in expected.items()}
+        return [f"{name} says {counted[name] or 'none'}" for name in expected if counted[name] != expected[name]]
+
+    waiter.need(
+        ask,
+        lambda wrong: not wrong,
+        lambda wrong: GroundworkError(
+            f"Labels do not count the MIG devices that NVML sees: {'; '.join(wrong)}",
+            "Feature discovery says why: `microk8s kubectl logs` of its pod on that node, and of nfd-master.",
+        ),
+    )
+
+
+def _nodes(cluster: Cluster) -> list[Object]:
+    found: list[Object] = cluster.get("/api/v1/nodes")["items"]
+    return found
+
+
+def _counted(labels: Mapping[str, str], expected: Mapping[str, str]) -> dict[str, str]:
+    return {name: count for name, count in labels.items() if COUNT.fullmatch(name) or name in expected}
+
+
+def _expected(resources: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Shares have no labels of their own, a resource without a device has none, and whole GPUs are not looked at."""
+    found: dict[str, set[str]] = {}
+    for resource, uuids in resources.items():
+        name = f"{resource.removesuffix('.shared')}.count"
+        found.setdefault(name, set()).update(uuid for uuid in uuids if uuid.startswith("MIG-"))
+    return {name: str(len(uuids)) for name, uuids in found.items() if uuids}
+
+
 def stale(found: Sequence[Offer]) -> dict[str, str | None]:
     """The nodes whose plugin runs and offers something else than is there, each with the plugin's pod."""
     return {each.node: each.plugin for each in found if each.ready and not each.agrees}
@@ -120,7 +164,8 @@ def _disagreement(found: Sequence[Offer]) -> GroundworkError:
     return GroundworkError(
         waiting,
         "Its device plugin says why: `microk8s kubectl logs --all-containers` of the plugin's pod on that node, or "
-        "`describe` where it does not run.",
+        "`describe` where it does not run. There is none on a node with the annotation groundwork/gpu-drain, which is "
+        "in the middle of a change of its layout: run playbooks/operations/mig.yml, which goes on.",
     )
 
 

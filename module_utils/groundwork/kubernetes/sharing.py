@@ -18,8 +18,12 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 
 DEFAULT = "default"
 """The configuration of nodes that name none."""
-STRATEGY = "mixed"
-"""MIG devices by the names of their profiles: the only strategy by which a pod can say what it needs."""
+STRATEGIES = ("mixed", "single")
+"""MIG devices by the names of their profiles, or all of a node's, which are of one profile, as nvidia.com/gpu.
+
+"none" would offer GPUs that nothing can use while MIG is on.
+"""
+WHOLE = "nvidia.com/gpu"
 SHARED = ".shared"
 VERSION = "v1"
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -60,22 +64,38 @@ class Sharing:
 
     replicas  how often each device of a resource is offered; once where it is not named
     renamed   whether what is shared has a name of its own, nvidia.com/gpu.shared
+    single    whether MIG devices are offered as if they were GPUs
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
     renamed: bool = False
+    single: bool = False
 
     def offered(self, resources: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """The UUIDs behind what the plugin offers, by resource; a UUID stands as often as it is offered.
 
         resources  what there is, by the name under which it is offered where nothing is shared
+
+        Raises GroundworkError where the plugin would not start, since MIG devices of several kinds have one name.
         """
+        resources = _as_gpus(resources) if self.single else resources
         found: dict[str, list[str]] = {resource: [] for resource in resources}
         for resource, uuids in resources.items():
             times = self.replicas.get(resource, 1)
             name = resource + SHARED if self.renamed and times > 1 else resource
             found[name] = [uuid for uuid in uuids for _ in range(times)]
         return found
+
+
+def _as_gpus(resources: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """MIG devices by the name of whole GPUs, where the plugin's rules for that hold (its internal/rm/device_map.go)."""
+    kinds = [resource for resource, uuids in resources.items() if uuids]
+    if len(kinds) > 1:
+        raise GroundworkError(
+            f"migStrategy single offers one kind of device on a node, and here are {', '.join(sorted(kinds))}",
+            "Choose a layout that cuts all GPUs of the host into one profile, or a configuration of migStrategy mixed.",
+        )
+    return {WHOLE: [uuid for uuids in resources.values() for uuid in uuids]}
 
 
 def select(configurations: Mapping[str, Any], name: str) -> Sharing:
@@ -88,7 +108,8 @@ def select(configurations: Mapping[str, Any], name: str) -> Sharing:
         raise GroundworkError("; ".join(faults), REMEDY)
     slicing = configurations[name].get("sharing", {}).get("timeSlicing", {})
     replicas = {entry["name"]: entry["replicas"] for entry in slicing.get("resources", ())}
-    return Sharing(replicas, slicing.get("renameByDefault", False))
+    single = configurations[name]["flags"]["migStrategy"] == "single"
+    return Sharing(replicas, slicing.get("renameByDefault", False), single)
 
 
 def check(configurations: Mapping[str, Any], name: str) -> list[Check]:
@@ -135,8 +156,8 @@ def _faults_of(configuration: Any) -> Iterator[str]:
     if unknown:
         return
     strategy = (configuration.get("flags") or {}).get("migStrategy")
-    if strategy != STRATEGY:
-        yield f"flags.migStrategy is {strategy or 'missing'}; GPUs and MIG devices are told apart by {STRATEGY}"
+    if strategy not in STRATEGIES:
+        yield f"flags.migStrategy is {strategy or 'missing'}; MIG devices are offered by mixed, or single"
     if "timeSlicing" in (configuration.get("sharing") or {}):
         yield from _faults_of_slicing(configuration["sharing"]["timeSlicing"])
 

@@ -6,6 +6,7 @@ instances they mean is NVML's answer for each GPU, so that they fit every one.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ class Rule:
         model = card.error is not None or not self.device_ids or int(card.device_id, 16) in self.device_ids
         return model and (self.devices is None or card.index in self.devices)
 
+    def overlaps(self, other: Rule) -> bool:
+        """Whether both claim one GPU on some host, whatever its model: what is wrong without asking a driver."""
+        models = self.device_ids == other.device_ids or bool(self.device_ids & other.device_ids)
+        every = self.devices is None or other.devices is None
+        return models and (every or bool((self.devices or set()) & (other.devices or set())))
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -60,7 +67,7 @@ class Selected:
         """
         rules = self.rules or (Rule(_built_in(self.name, card)),)
         found = [rule for rule in rules if rule.matches(card)]
-        if len({rule.layout for rule in found}) > 1:
+        if len(found) > 1 and card.error is None:  # of which model a silent one is, nobody knows
             raise GroundworkError(f"{card}: {len(found)} entries of layout {self.name} claim it", REMEDY)
         every = bool(found) and found[0].devices is None
         # As nvidia-mig-parted has it: a GPU that cannot be partitioned is passed by, unless it is meant by its number.
@@ -77,7 +84,11 @@ def select(config: Mapping[str, Any], name: str) -> Selected:
     if name not in layouts and not BUILT_IN.fullmatch(name):
         known = ", ".join(["all-disabled", "all-enabled", "all-balanced", "all-PROFILE such as all-1g.10gb", *layouts])
         raise GroundworkError(f"There is no MIG layout {name}", f"Choose one of: {known}; or add it to gpu_mig_config.")
-    return Selected(name, layouts.get(name, ()))
+    rules = layouts.get(name, ())
+    for (first, one), (second, other) in itertools.combinations(enumerate(rules, 1), 2):
+        if one.overlaps(other):
+            raise GroundworkError(f"MIG layout {name}: entries {first} and {second} name the same GPUs", REMEDY)
+    return Selected(name, rules)
 
 
 def _layouts(config: Mapping[str, Any]) -> dict[str, tuple[Rule, ...]]:
@@ -118,12 +129,17 @@ def _devices(entry: Mapping[str, Any]) -> frozenset[int] | None:
         return None
     if not isinstance(devices, Sequence) or isinstance(devices, str) or not all(type(one) is int for one in devices):
         raise ValueError(f"devices is all, or a list of the numbers of GPUs, and not {devices}")
+    if len(set(devices)) < len(devices):
+        raise ValueError(f"devices names a GPU twice: {devices}")
     return frozenset(devices)
 
 
 def _count(profile: Any, count: Any) -> int:
     if PART_OF_AN_INSTANCE.match(str(profile)):
-        raise ValueError(f"{profile} is a part of a GPU instance; only whole ones are made here, such as 2g.20gb")
+        raise ValueError(
+            f"{profile} is a part of a GPU instance, which Kubernetes' device plugin does not offer; only whole ones "
+            "are made here, such as 2g.20gb"
+        )
     if type(count) is not int or count < 0:
         raise ValueError(f"{profile} needs a number of instances, and not {count}")
     return count

@@ -123,7 +123,9 @@ def _refuse_in_use(card: Card, actions: Iterable[Action]) -> None:
 
 def names(processes: Iterable[Process]) -> str:
     """Processes, for people."""
-    return ", ".join(f"{one.name or 'a process'} (pid {one.pid})" for one in processes)
+    return ", ".join(
+        f"{one.name or 'a process'} (pid {one.pid}{f', pod {one.pod}' if one.pod else ''})" for one in processes
+    )
 
 
 def _refuse_without_an_entry(cards: Sequence[Card], selected: Selected) -> None:

@@ -71,8 +71,8 @@ def taken(found: Card, actions: Iterable[Action]) -> Card:
     numbers = iter(range(100, 200))
     for action in actions:
         if isinstance(action, SetMode):
-            assert not found.instances, "instances are in the way of a change of mode"
             mode = MIG_ENABLED if action.enabled else MIG_DISABLED
+            assert mode == found.mode_current or not found.instances, "instances are in the way of a change of mode"
             found = dataclasses.replace(found, mode_current=mode, mode_pending=mode)
         elif isinstance(action, Destroy):
             assert found.mode_current == MIG_ENABLED

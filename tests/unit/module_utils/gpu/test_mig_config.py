@@ -34,6 +34,9 @@ mig-configs:
   twice:
     - {devices: all, mig-enabled: true, mig-devices: {"7g.80gb": 1}}
     - {devices: [1], mig-enabled: false}
+  maybe-twice:
+    - {devices: all, device-filter: "0x233010DE", mig-enabled: true, mig-devices: {"7g.80gb": 1}}
+    - {devices: [1], mig-enabled: false}
   all-1g.10gb: [{devices: all, mig-enabled: true, mig-devices: {"1g.10gb": 3}}]
 """
 
@@ -85,9 +88,65 @@ def test_what_a_gpu_shall_be(name: str, found: Card, wanted: Layout | None) -> N
 
 
 def test_two_entries_that_claim_one_gpu_are_refused() -> None:
-    assert choose("twice", card(index=0)) == Layout(True, (("7g.80gb", 1),))
-    with pytest.raises(GroundworkError, match="2 entries of layout twice claim it"):
-        choose("twice", card(index=1))
+    with pytest.raises(GroundworkError, match="layout twice: entries 1 and 2 name the same GPUs"):
+        select(yaml.safe_load(FILE), "twice")
+    assert choose("maybe-twice", card(index=0)) == Layout(True, (("7g.80gb", 1),))
+    assert choose("maybe-twice", card(index=1, device_id="0x20B210DE")) == Layout(False)
+    assert choose("maybe-twice", SILENT) == Layout(True, (("7g.80gb", 1),)), "it is asked for, whatever it is"
+    with pytest.raises(GroundworkError, match=r"GPU 1 .*: 2 entries of layout maybe-twice claim it"):
+        choose("maybe-twice", card(index=1))
+
+
+A100, H200 = "0x20B210DE", "0x233510DE"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "twice"),
+    [
+        ({"devices": [0, 1]}, {"devices": [1, 2]}, True),
+        ({"devices": [0, 1]}, {"devices": [2]}, False),
+        ({"devices": "all"}, {"devices": [2]}, True),
+        ({"devices": "all"}, {"devices": "all"}, True),
+        ({"devices": "all", "device-filter": A100}, {"devices": "all", "device-filter": [H200]}, False),
+        ({"devices": "all", "device-filter": A100}, {"devices": [0], "device-filter": [H200, "0x20b210de"]}, True),
+        ({"devices": [0], "device-filter": A100}, {"devices": [1], "device-filter": A100}, False),
+        # Whether such a host has an A100 at 0 is for its driver to say.
+        ({"devices": [0], "device-filter": A100}, {"devices": [0]}, False),
+    ],
+)
+def test_a_gpu_named_twice_is_refused_without_a_driver(one: Any, other: Any, twice: bool) -> None:
+    """Even where both mean the same; a layout that is not selected is nobody's matter."""
+    entries = [{**each, "mig-enabled": False} for each in (one, other)]
+    config = {"version": "v1", "mig-configs": {"mine": entries}}
+    assert select(config, "all-enabled").name == "all-enabled"
+    if twice:
+        with pytest.raises(GroundworkError, match="MIG layout mine: entries 1 and 2 name the same GPUs"):
+            select(config, "mine")
+    else:
+        assert select(config, "mine").name == "mine"
+
+
+STATION = """
+version: v1
+mig-configs:
+  desk:
+    - {device-filter: "0x233010DE", devices: [0], mig-enabled: false, mig-devices: {}}
+    - {device-filter: "0x233010DE", devices: [1, 3], mig-enabled: true, mig-devices: {"3g.40gb": 2}}
+    - {device-filter: "0x1FB010DE", devices: [2], mig-enabled: false}
+  desk-by-model:
+    - {device-filter: "0x233010DE", devices: all, mig-enabled: true, mig-devices: {"7g.80gb": 1}}
+    - {device-filter: "0x1FB010DE", devices: all, mig-enabled: false}
+"""
+
+
+def test_a_host_of_several_models_is_laid_out_by_model_and_number() -> None:
+    """A display card among them, as in NVIDIA's own workstations; numbers count all of the host's GPUs."""
+    cards = (card(), card(index=1), card(None, index=2, device_id="0x1FB010DE"), card(index=3))
+    for name, wanted in (
+        ("desk", [Layout(False), Layout(True, (("3g.40gb", 2),)), None, Layout(True, (("3g.40gb", 2),))]),
+        ("desk-by-model", [seven := Layout(True, (("7g.80gb", 1),)), seven, None, seven]),
+    ):
+        assert [select(yaml.safe_load(STATION), name).layout(each) for each in cards] == wanted
 
 
 def test_a_name_without_a_file_means_profiles_that_the_gpu_has() -> None:
@@ -124,6 +183,7 @@ def entry(**fields: Any) -> dict[str, Any]:
         (entry(devices="0"), "devices is all, or a list of the numbers of GPUs, and not 0"),
         (entry(devices=0), "devices is all, or a list of the numbers of GPUs, and not 0"),
         (entry(devices=["0"]), "devices is all, or a list"),
+        (entry(devices=[0, 1, 0]), r"devices names a GPU twice: \[0, 1, 0\]"),
         (entry(mig_enabled="yes"), "mig-enabled is true or false"),
         (entry(mig_enabled=False, mig_devices={"1g.10gb": 1}), "which need it true"),
         (entry(mig_devices={"1g.10gb": "7"}), "1g.10gb needs a number of instances, and not 7"),

@@ -9,15 +9,13 @@ from collections import Counter
 import pytest
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu.mig.config import select
-from ansible.module_utils.groundwork.gpu.mig.model import Card, Destroy, Instance, Layout, Placement, Profile, text
+from ansible.module_utils.groundwork.gpu.mig.model import Card, Destroy, Layout, SetMode, text
 from ansible.module_utils.groundwork.gpu.mig.plan import forecast, plan, plan_all
 from ansible.module_utils.groundwork.gpu.model import Failure
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings
 
 from tests.unit.module_utils.gpu.mig_cards import A30, H100, card, cut, instance, process, taken
-
-WHOLE = Layout(False)
+from tests.unit.module_utils.gpu.mig_strategies import WHOLE, any_card, any_profiles, any_way, any_wish
 
 
 def layout(**counts: int) -> Layout:
@@ -196,47 +194,6 @@ def test_a_diff_reads_like_the_gpu() -> None:
     )
 
 
-@st.composite
-def any_profiles(draw: st.DrawFn) -> tuple[Profile, ...]:
-    """Cards that nobody has built: the planner knows no model."""
-    made = []
-    for number in range(draw(st.integers(1, 4))):
-        size = draw(st.integers(1, 4))
-        starts = draw(st.lists(st.integers(0, 8 - size), min_size=1, max_size=5, unique=True))
-        count = draw(st.integers(1, len(starts)))
-        placements = tuple(Placement(start, size) for start in starts)
-        made.append(Profile(number, f"{size}g.{number}gb", size, count, placements))
-    return tuple(made)
-
-
-@st.composite
-def any_card(draw: st.DrawFn) -> Card:
-    """A card of any kind in any state that its driver allows, with processes on some of its instances."""
-    profiles = draw(st.sampled_from([H100, A30]) | any_profiles())
-    found = card(draw(st.sampled_from(["disabled", "enabled"])), profiles=profiles)
-    if found.mode_current == "disabled":
-        return found
-    instances: list[Instance] = []
-    places = st.sampled_from([(profile, place) for profile in profiles for place in profile.placements])
-    for profile, place in draw(st.lists(places)):
-        same = sum(made.profile == profile.name for made in instances)
-        if same < profile.max_count and not any(place.overlaps(made.placement) for made in instances):
-            number = len(instances)
-            instances.append(Instance(profile.name, place, number, f"MIG-{number}", draw(st.booleans())))
-    busy = draw(st.sets(st.sampled_from(range(len(instances))))) if instances else set()
-    return dataclasses.replace(
-        found, instances=tuple(instances), processes=tuple(process(number) for number in sorted(busy))
-    )
-
-
-@st.composite
-def any_wish(draw: st.DrawFn) -> tuple[Card, Layout]:
-    found = draw(any_card())
-    names = st.sampled_from([one.name for one in found.profiles])
-    counts = draw(st.dictionaries(names, st.integers(1, 7), max_size=3))
-    return found, Layout(True, tuple(counts.items())) if draw(st.integers(0, 5)) else WHOLE
-
-
 @given(any_wish())
 def test_an_accepted_plan_fits_comes_true_and_leaves_nothing_to_do(wish: tuple[Card, Layout]) -> None:
     found, wanted = wish
@@ -296,6 +253,65 @@ def test_work_that_can_stay_stays(wish: tuple[Card, Layout]) -> None:
 @given(any_card())
 def test_what_is_as_declared_is_left_alone(found: Card) -> None:
     """Wherever it lies, and whoever uses it."""
-    assume(found.mode_current == "enabled" and all(one.whole for one in found.instances))
+    assume(found.mode_current == "enabled")
+    whole = tuple(dataclasses.replace(one, whole=True) for one in found.instances)
+    found = dataclasses.replace(found, mode_pending="enabled", instances=whole)
     there = Counter(one.profile for one in found.instances)
     assert plan(found, Layout(True, tuple(there.items()))) == ()
+
+
+Lying = frozenset[tuple[str, int, int]]
+"""Instances by profile, start and size."""
+
+
+def fewest(found: Card, wanted: Layout) -> int | None:
+    """The fewest destroys and creates from a card to a layout, by walking all its states; None: there is no way."""
+    start: Lying = frozenset((one.profile, one.placement.start, one.placement.size) for one in found.instances)
+    goal = sorted(Counter(dict(wanted.counts)).elements())
+    seen, edge, steps = {start}, [start], 0
+    while edge:
+        if any(sorted(name for name, _, _ in state) == goal for state in edge):
+            return steps
+        edge = list({after for state in edge for after in neighbours(found, state)} - seen)
+        seen.update(edge)
+        steps += 1
+    return None
+
+
+def neighbours(found: Card, state: Lying) -> set[Lying]:
+    """The states that one destroy or create leads to."""
+    after = {state - {one} for one in state}
+    for profile in found.profiles:
+        if sum(name == profile.name for name, _, _ in state) < profile.max_count:
+            for place in profile.placements:
+                if all(place.start >= start + size or start >= place.start + place.size for _, start, size in state):
+                    after.add(state | {(profile.name, place.start, place.size)})
+    return after
+
+
+SMALL = any_profiles(slices=5, kinds=3)
+
+
+@given(any_way(SMALL))
+@settings(max_examples=60)
+def test_no_way_to_the_layout_is_shorter(way: tuple[Card, Layout]) -> None:
+    """Of all destroys and creates that lead there, on cards small enough to try every one; nothing is in use."""
+    found, wanted = way
+    whole = tuple(dataclasses.replace(one, whole=True) for one in found.instances)
+    idle = dataclasses.replace(found, instances=whole, processes=())
+    actions = [one for one in plan(idle, wanted) if not isinstance(one, SetMode)]
+    assert len(actions) == fewest(idle, wanted)
+
+
+@given(any_wish(SMALL))
+@settings(max_examples=60)
+def test_what_is_refused_cannot_be_reached_by_any_steps(wish: tuple[Card, Layout]) -> None:
+    found, wanted = wish
+    idle = dataclasses.replace(found, instances=(), processes=())
+    told = ""
+    try:
+        plan(idle, wanted)
+    except GroundworkError as error:
+        told = error.message
+    assert bool(told) == (fewest(idle, wanted) is None)
+    assert not told or (str(found) in told and any(name in told for name, _ in wanted.counts))

@@ -151,3 +151,47 @@ def test_a_node_between_two_plugins_offers_nothing_yet() -> None:
     found = offer.offers(cluster, Wanted(LISTED, image=""), PLUGIN)
     assert [each.agrees for each in found] == [True, False]
     assert str(found[1]) + found[1].by == "n3 offers 2 of 2 GPUs, without a plugin"
+
+
+SMALL, SHARED = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-2g.20gb.shared"
+CUT = {"nvidia.com/gpu": ["GPU-a"], SMALL: ["MIG-a", "MIG-b"], SHARED: ["MIG-c", "MIG-c"], "nvidia.com/mig-2g.20gb": []}
+
+
+class Labelled(FakeCluster):
+    """A node whose labels follow after a while."""
+
+    def __init__(self, *labels: dict[str, str]) -> None:
+        super().__init__({"n2": ["GPU-a"]})
+        self.labels = list(labels)
+
+    def _node(self, name: str) -> Object:
+        labels = self.labels.pop(0) if len(self.labels) > 1 else self.labels[0]
+        return {"metadata": {"name": name, "labels": labels}, "status": {}}
+
+
+RIGHT = {f"{SMALL}.count": "2", "nvidia.com/mig-2g.20gb.count": "1", "nvidia.com/gpu.count": "2", "other": "label"}
+
+
+def test_labels_are_waited_for_until_they_count_what_there_is() -> None:
+    stale = {**RIGHT, "nvidia.com/mig-3g.40gb.count": "1"}
+    cluster = Labelled({}, {f"{SMALL}.count": "7"}, stale, RIGHT)
+    offer.await_labels(cluster, Wanted({"n2": CUT}, image=""), waiter(10))
+    assert cluster.labels == [RIGHT]
+
+
+@pytest.mark.parametrize("labels", [{}, {f"{SMALL}.count": "7"}, {**RIGHT, "nvidia.com/mig-3g.40gb.count": "1"}])
+def test_labels_that_do_not_follow_are_told(labels: dict[str, str]) -> None:
+    with pytest.raises(GroundworkError, match="Labels do not count the MIG devices that NVML sees: n2 says") as raised:
+        offer.await_labels(Labelled(labels), Wanted({"n2": CUT}, image=""), waiter(5))
+    assert "nfd-master" in raised.value.remedy
+
+
+def test_strategy_single_counts_mig_devices_as_gpus() -> None:
+    single = Wanted({"n2": {"nvidia.com/gpu": ["MIG-a", "MIG-b"]}}, image="")
+    offer.await_labels(Labelled({"nvidia.com/gpu.count": "1"}, {"nvidia.com/gpu.count": "2"}), single, waiter(5))
+    with pytest.raises(GroundworkError, match="n2 says"):
+        offer.await_labels(Labelled({"nvidia.com/gpu.count": "1"}), single, waiter(5))
+
+
+def test_whole_gpus_need_no_label() -> None:
+    offer.await_labels(Labelled({}), Wanted({"n2": {"nvidia.com/gpu": ["GPU-a"]}}, image=""), waiter(5))

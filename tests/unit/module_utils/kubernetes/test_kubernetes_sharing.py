@@ -48,6 +48,27 @@ def test_a_shared_device_stands_as_often_as_it_is_offered(renamed: bool, offered
     assert found.offered({GPU: ["GPU-a", "GPU-b"], SMALL: ["MIG-a"]}) == offered
 
 
+def strategy(name: str) -> dict[str, Any]:
+    return {**PLAIN, "flags": {"migStrategy": name}}
+
+
+def test_strategy_single_offers_mig_devices_as_gpus() -> None:
+    found = select(configurations(one=strategy("single")), "one")
+    assert found.offered({GPU: [], SMALL: ["MIG-a", "MIG-b"]}) == {GPU: ["MIG-a", "MIG-b"]}
+    assert found.offered({GPU: ["GPU-a"]}) == {GPU: ["GPU-a"]}
+    assert found.offered({GPU: []}) == {GPU: []}
+    shared = {**sliced(FOUR, renameByDefault=True), "flags": {"migStrategy": "single"}}
+    offered = select(configurations(one=shared), "one").offered({GPU: [], SMALL: ["MIG-a"]})
+    assert offered == {GPU: [], f"{GPU}.shared": ["MIG-a"] * 4}
+
+
+@pytest.mark.parametrize("more", [{GPU: ["GPU-a"]}, {"nvidia.com/mig-3g.40gb": ["MIG-b"]}])
+def test_strategy_single_is_refused_where_the_plugin_would_not_start(more: dict[str, list[str]]) -> None:
+    with pytest.raises(GroundworkError, match="offers one kind of device on a node, and here are nvidia") as refused:
+        Sharing(single=True).offered({GPU: [], SMALL: ["MIG-a"], **more})
+    assert "migStrategy mixed" in refused.value.remedy
+
+
 def test_mig_devices_are_shared_by_their_profile() -> None:
     found = select(configurations(shared=sliced({"name": SMALL, "replicas": 2}, renameByDefault=True)), "shared")
     assert found.offered({GPU: ["GPU-a"], SMALL: ["MIG-a"], "nvidia.com/mig-3g.40gb": ["MIG-b"]}) == {
@@ -88,7 +109,7 @@ def test_shares_are_of_what_there_is_and_of_nothing_else(replicas: int, renamed:
         ({**PLAIN, "sharing": []}, "sharing is no mapping, but []"),
         ({**PLAIN, "resources": {"gpus": []}}, "resources cannot be used: the plugin passes over it"),
         ({**PLAIN, "flags": {"plugin": {"deviceIdStrategy": "uuid"}}}, "did you mean deviceIDStrategy?"),
-        ({**PLAIN, "flags": {"migStrategy": "single"}}, "flags.migStrategy is single; GPUs and MIG devices"),
+        ({**PLAIN, "flags": {"migStrategy": "none"}}, "flags.migStrategy is none; MIG devices are offered by"),
         ({"version": "v1"}, "flags.migStrategy is missing"),
         ({**PLAIN, "version": "v2"}, "version is v2, and the plugin knows v1"),
         ("version: v1", "it is no mapping, but 'version: v1'"),

@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.groundwork.check import Check
 from ansible.module_utils.groundwork.command import Output
 from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.gpu import driver, driver_preflight
+from ansible.module_utils.groundwork.gpu import driver, driver_preflight, published
 from ansible.module_utils.groundwork.gpu.driver import Seen, Wanted
 from ansible.module_utils.groundwork.gpu.driver_host import Host, Package
 from ansible.module_utils.groundwork.gpu.fabric import Fabric
@@ -92,8 +92,8 @@ def test_a_driver_of_another_branch_is_left_to_people(changes: dict[str, Any], s
         assert f'gpu_driver_branch to "{verdict.observed.split()[1][:3]}"' in verdict.remedy
 
 
-def repository(found: Seen, published: Published) -> Check:
-    [verdict] = driver_preflight.repository(found, lambda: published)
+def repository(found: Seen, there: Published) -> Check:
+    [verdict] = driver_preflight.repository(found, lambda: there)
     assert verdict.name == "gpu_driver.branch_is_published"
     return verdict
 
@@ -146,7 +146,11 @@ def test_a_repository_that_does_not_answer_is_a_verdict() -> None:
 
 def test_the_source_says_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(driver_preflight.published, "of_repository", lambda url: asked.append(url) or Published())
+    def ask(url: str) -> Published:
+        asked.append(url)
+        return Published()
+
+    monkeypatch.setattr(published, "of_repository", ask)
     driver_preflight.ask_repository(seen(DEBIAN, Wanted("580")), Commands({}), "https://mirror/cuda/")
     assert asked == ["https://mirror/cuda/debian12/x86_64/"]
     commands = Commands({"apt-cache": Output(0), "apt-get": Output(0)})

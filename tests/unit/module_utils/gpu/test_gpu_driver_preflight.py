@@ -146,6 +146,7 @@ def test_a_repository_that_does_not_answer_is_a_verdict() -> None:
 
 def test_the_source_says_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+
     def ask(url: str) -> Published:
         asked.append(url)
         return Published()

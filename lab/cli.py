@@ -16,7 +16,7 @@ from lab.model import Gpus, Host, Lab
 from lab.status import status, table
 
 USAGE_ERROR = 2
-_HOST = "NAME[=OS][,gpus=MODELxN][,memory=MIB]"
+_HOST = "NAME[=OS][,gpus=MODELxN[,switches=N]][,memory=MIB]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,29 +111,28 @@ def _no_arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def host_argument(text: str) -> Host:
-    """Read a host such as n1=debian-12,gpus=H100-80GBx2,memory=4096."""
+    """Read a host such as n1=debian-12,gpus=H100-80GBx2,switches=4,memory=4096."""
     first, *settings = text.split(",")
     name, _, system = first.partition("=")
     values = dict(setting.partition("=")[::2] for setting in settings)
     memory = values.pop("memory", None)
-    host = Host(
-        name, system or rootfs.DEFAULT, "", gpus_argument(values.pop("gpus", "")), _count(memory) if memory else None
-    )
+    gpus = gpus_argument(values.pop("gpus", ""), values.pop("switches", ""))
+    host = Host(name, system or rootfs.DEFAULT, "", gpus, _count(memory) if memory else None)
     if values:
-        raise argparse.ArgumentTypeError(
-            f"a host has no {next(iter(values))!r}; write NAME[=OS][,gpus=MODELxN][,memory=MIB]"
-        )
+        raise argparse.ArgumentTypeError(f"a host has no {next(iter(values))!r}; write {_HOST}")
     return host
 
 
-def gpus_argument(text: str) -> Gpus | None:
-    """Read GPUs such as H100-80GBx2; an empty text is none."""
+def gpus_argument(text: str, switches: str = "") -> Gpus | None:
+    """Read GPUs such as H100-80GBx2, and how many NVSwitches connect them; an empty text is none."""
     model_name, _, count = text.rpartition("x")
+    if not text and switches:
+        raise argparse.ArgumentTypeError("switches connect GPUs; write gpus=MODELxN, too")
     if not text:
         return None
     if not model_name:
         raise argparse.ArgumentTypeError(f"{text!r} says no number of GPUs; write MODELxN, such as H100-80GBx2")
-    return Gpus(model_name, _count(count))
+    return Gpus(model_name, _count(count), _count(switches) if switches else 0)
 
 
 def _count(text: str) -> int:

@@ -67,7 +67,7 @@ def create(lab: Lab, host: Host) -> None:
         (new / "etc/host.json").write_text(json.dumps({"name": host.name, "lab": lab.name, "address": host.address}))
         (new / "etc/snapd.json").write_text(json.dumps({"store": None}))
         if host.gpus:
-            hardware.create(new / "etc", host.name, host.gpus.model, host.gpus.count)
+            hardware.create(new / "etc", host.name, host.gpus.model, host.gpus.count, host.gpus.switches)
 
 
 def start(lab: Lab, host: Host) -> None:

@@ -16,10 +16,11 @@ GATEWAY, MIRROR, FIRST_HOST = 1, 2, 11  # the last number of addresses in a lab'
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs that are plugged into a host: `count` of one `model`."""
+    """The GPUs that are plugged into a host: `count` of one `model`, and what switches connect them, if any."""
 
     model: str
     count: int
+    switches: int = 0
 
 
 @dataclass(frozen=True)

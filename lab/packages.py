@@ -3,7 +3,7 @@
 What the packages hold is a double or built here, as docs/lab.md says; their names, and who depends on whom, are the
 vendors'. They are described in YAML beside the doubles: a file holds `version` and `packages`, and a package has
 
-    package, description, depends, recommends
+    package, description, depends, recommends, conflicts, provides
     files: what goes where; sources lie with the double, among the driver's built files or the toolkit's
     tree: a directory that is copied as it is
     texts, links: files by their content, links by their target
@@ -38,6 +38,7 @@ DOUBLES = paths.PROJECT / "lab/doubles"
 NVIDIA = DOUBLES / "nvidia"
 LIBRARY = NVIDIA / "library"
 DRIVER_FILES = ("libnvidia-ml.so.1", "libcuda.so.1", "nvidia-smi")
+RELATIONS = ("depends", "recommends", "conflicts", "provides")
 ARCHITECTURE = "amd64"
 MAINTAINER = "Groundwork lab <lab@localhost>"
 LAB_VERSION = "99+lab"  # above Debian's own package of the same name, should a host see both
@@ -93,7 +94,7 @@ class _Set:
             name=entry["package"],
             version=version,
             description=entry["description"],
-            fields={key.title(): entry[key] for key in ("depends", "recommends") if key in entry},
+            fields={key.title(): entry[key] for key in RELATIONS if key in entry},
             files={target: self._find(source) for target, source in entry.get("files", {}).items()},
             texts=entry.get("texts", {}),
             links=entry.get("links", {}),
@@ -117,7 +118,7 @@ def build() -> None:
 
 
 def driver_directory(version: str) -> Path:
-    """The built files of the driver's double: libnvidia-ml.so.1, libcuda.so.1, nvidia-smi, nvidia.ko."""
+    """The driver's double as built: libnvidia-ml.so.1, libcuda.so.1, nvidia-smi, two flavours of nvidia.ko."""
     target = paths.CACHE / "drivers" / version
     inputs = (LIBRARY, NVIDIA / "module", version, _versions()["nvml_dev"])
     kept.keep(target, f"Build the double of driver {version}", lambda new: _make_driver(version, new), *inputs)
@@ -158,7 +159,9 @@ def _ours(archive: str) -> list[Package]:
     system = DOUBLES / "system/packages"
     sets = [_Set(system / "system.yml", _common()), _Set(system / "snapd.yml", {}, [DOUBLES / "snapd"])]
     if archive == "ubuntu":
-        sets += _ubuntu_sets(driver_versions()[0], "-server", "0ubuntu0.24.04.1", "ubuntu-signed.yml")
+        version, revision = driver_versions()[0], "0ubuntu0.24.04.1"
+        sets += _ubuntu_sets(version, "-server", revision, "ubuntu-signed.yml")
+        sets += [_driver_set("fabric.yml", version, REVISION=revision, BESIDE=f"-{_branch(version)}")]
     return [package for each in sets for package in each.packages()]
 
 
@@ -168,11 +171,13 @@ def _vendors() -> dict[str, list[_Set]]:
     pinning = [_Set(NVIDIA / "packages/pinning.yml", {"BRANCH": branch}) for branch in branches]
     with_suffix = [version for version in driver_versions() if int(_branch(version)) < 590]  # later ones name no branch
     ubuntu = [each for version in with_suffix for each in _ubuntu_sets(version, "", "0ubuntu1", "ubuntu-dkms.yml")]
+    fabric = [_driver_set("fabric.yml", version, REVISION="1", BESIDE="") for version in driver_versions()]
+    fabric += [_Set(NVIDIA / "packages/nvlink5.yml", {})]
     toolkit = [programs.directory("nvidia-container-toolkit")]
     return {
-        "cuda/debian12/x86_64": debian + pinning,
-        "cuda/debian13/x86_64": debian + pinning,
-        "cuda/ubuntu2404/x86_64": ubuntu + pinning,
+        "cuda/debian12/x86_64": debian + fabric + pinning,
+        "cuda/debian13/x86_64": debian + fabric + pinning,
+        "cuda/ubuntu2404/x86_64": ubuntu + fabric + pinning,
         "container-toolkit/stable/deb/amd64": [_Set(NVIDIA / "packages/toolkit.yml", _common(), toolkit)],
     }
 
@@ -215,9 +220,10 @@ def _make_driver(version: str, new: Path) -> None:
     for name in DRIVER_FILES:
         (work / name).rename(new / name)
     shutil.rmtree(work)
-    module = new / "nvidia.ko"
-    module.write_text((NVIDIA / "module/nvidia.py").read_text().replace("@VERSION@", version))
-    module.chmod(0o755)
+    program = (NVIDIA / "module/nvidia.py").read_text().replace("@VERSION@", version)
+    for name, flavour in {"nvidia.ko": "open", "nvidia-proprietary.ko": "proprietary"}.items():
+        (new / name).write_text(program.replace("@FLAVOUR@", flavour))
+        (new / name).chmod(0o755)
 
 
 def _headers() -> Path:

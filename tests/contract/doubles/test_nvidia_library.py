@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab import packages, paths
 from lab.doubles.nvidia import hardware
+from tests.contract.doubles.nvidia_host import Host, needs_compiler, needs_root
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("make") and shutil.which("cc")),
-    reason="the double is written in C: make and a compiler are needed",
-)
-
-# What a child process does before a test's own lines; a child, for the library keeps state for the life of a process.
-PRELUDE = """
-import ctypes, json
-from pynvml import *
-def attempt(call, *arguments):
-    try:
-        answer = call(*arguments)
-    except NVMLError as error:
-        return type(error).__name__.removeprefix("NVMLError_")
-    return answer
-def show(value):
-    print(json.dumps(value, default=str))
-"""
-Ask = Callable[[str], Any]
-
-
-class Host:
-    """A host's state, with the driver loaded, and a /dev of its own."""
-
-    def __init__(self, folder: Path, driver: Path) -> None:
-        self.etc = folder / "etc"
-        self.dev = folder / "dev"
-        self.driver = driver
-        hardware.create(self.etc, "n2", "H100-80GB", 2)
-        hardware.put_host(self.etc, driver=packages.driver_versions()[0])
-        self.dev.mkdir()
-        self.show("nvidiactl", "nvidia0", "nvidia1")
-
-    def show(self, *nodes: str) -> None:
-        """Put device nodes there; ordinary files do, since the double only looks whether they exist and open."""
-        for node in nodes:
-            (self.dev / node).parent.mkdir(exist_ok=True)
-            (self.dev / node).touch()
-
-    def environment(self) -> dict[str, str]:
-        state = {"NVML_DOUBLE_STATE": str(self.etc / hardware.STATE), "NVML_DOUBLE_DEV": str(self.dev)}
-        return {**os.environ, **state, "LD_LIBRARY_PATH": str(self.driver)}
-
-    def ask(self, program: str) -> Any:
-        """Run lines of Python against pynvml; the answer is what they `show`."""
-        command = [sys.executable, "-c", f"{PRELUDE}\n{program}"]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def smi(self, *words: str) -> tuple[int, str]:
-        command: list[str | Path] = [self.driver / "nvidia-smi", *words]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=30)
-        return done.returncode, done.stdout
-
-
-@pytest.fixture(scope="session")
-def driver() -> Path:
-    return packages.driver_directory(packages.driver_versions()[0])
-
-
-@pytest.fixture
-def host(tmp_path: Path, driver: Path) -> Host:
-    return Host(tmp_path, driver)
-
+pytestmark = needs_compiler
 
 INIT = "show(attempt(nvmlInit))"
 NAMES = """
@@ -204,7 +136,7 @@ def test_every_function_of_the_header_is_there(driver: Path) -> None:
     assert declared - {line.split()[-1] for line in symbols.splitlines()} == set()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="changing MIG needs root, as with the real library")
+@needs_root
 def test_mig_instances_are_made_by_one_process_and_seen_by_another(host: Host) -> None:
     host.show("nvidia-caps/nvidia-cap21", "nvidia-caps/nvidia-cap22", "nvidia-caps/nvidia-cap66")
     assert host.smi("-mig", "1", "-i", "0")[0] == 0
@@ -218,7 +150,7 @@ def test_mig_instances_are_made_by_one_process_and_seen_by_another(host: Host) -
     assert host.smi("-mig", "0", "-i", "0")[0] == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="changing MIG needs root, as with the real library")
+@needs_root
 def test_a_busy_gpu_keeps_its_mode_until_a_reset(host: Host) -> None:
     hardware.occupy(host.etc, 0, 4242, "python3", 1000)
     mode = ("--query-gpu=mig.mode.current,mig.mode.pending", "--format=csv,noheader", "-i", "0")

@@ -26,6 +26,7 @@ def labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("n1", Host("n1", "debian-12", "")),
         ("n1=debian-13", Host("n1", "debian-13", "")),
         ("n2,gpus=H100-80GBx2", Host("n2", "debian-12", "", Gpus("H100-80GB", 2))),
+        ("n2,gpus=H100-80GBx8,switches=4", Host("n2", "debian-12", "", Gpus("H100-80GB", 8, 4))),
         ("n2=ubuntu-24.04,gpus=L40Sx8,memory=4096", Host("n2", "ubuntu-24.04", "", Gpus("L40S", 8), 4096)),
     ],
 )
@@ -33,7 +34,9 @@ def test_hosts_are_read(text: str, expected: Host) -> None:
     assert cli.host_argument(text) == expected
 
 
-@pytest.mark.parametrize("text", ["n1,gpu=H100-80GBx2", "n1,gpus=H100", "n1,gpus=H100-80GBx0", "n1,memory=much", "n1,"])
+@pytest.mark.parametrize(
+    "text", ["n1,gpu=H100-80GBx2", "n1,gpus=H100", "n1,gpus=H100-80GBx0", "n1,memory=much", "n1,", "n1,switches=4"]
+)
 def test_nonsense_about_hosts_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         cli.host_argument(text)
@@ -71,6 +74,8 @@ def test_errors_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["gpu-melts", "n1"], "there is no fault called"),
         (["gpu-lost", "n1"], "takes 2 arguments, not 1"),
+        (["gpu-hang", "n1", "0", "nvmlDeviceGetName", "more"], "takes 3 arguments, not 4"),
+        (["gpu-set", "n1", "0", "temperature"], "'temperature' sets nothing"),
         (["gpu-lost", "n9", "0"], "has no host 'n9'"),
         (["gpu-lost", "n1", "first"], "is not a number"),
     ],

@@ -40,11 +40,30 @@ nvmlReturn_t fault_code(const char *fault)
     return (nvmlReturn_t)atoi(fault);
 }
 
-static nvmlReturn_t fail_code(const char *list, const char *fn) /* "function:code,function:code" */
+int listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += n)
+        if ((at == list || at[-1] == ',') && (!at[n] || at[n] == ',' || at[n] == ':')) return 1;
+    return 0;
+}
+
+/* "function:code,function:code:after": what fails so; `after` so many calls that go well, of functions that change something
+ */
+static nvmlReturn_t fail_code(char *list, const char *fn, int write)
 {
     size_t n = strlen(fn);
-    for (const char *at = list; (at = strstr(at, fn)); at += n)
-        if (at[n] == ':' && (at == list || at[-1] == ',')) return (nvmlReturn_t)atoi(at + n + 1);
+    for (char *at = list; (at = strstr(at, fn)); at += n) {
+        if (at[n] != ':' || (at != list && at[-1] != ',')) continue;
+        char *end, *count;
+        long code = strtol(at + n + 1, &count, 10), after = *count == ':' ? strtol(count + 1, &end, 10) : 0;
+        if (after <= 0 || !write) return (nvmlReturn_t)code;
+        char rest[256];
+        snprintf(rest, sizeof rest, "%s", end);
+        snprintf(count, (size_t)(256 - (count - list)), ":%ld%s", after - 1, rest);
+        state_save();
+        return NVML_SUCCESS;
+    }
     return NVML_SUCCESS;
 }
 
@@ -58,11 +77,11 @@ static void hang(void) /* as a call into a driver that waits for a dead GPU, onl
 static nvmlReturn_t device_code(struct call *c, const char *fn, nvmlDevice_t dev, int flags)
 {
     int whole = dev >= gpus && dev < gpus + MAX_GPU, mig = dev >= migs && dev < migs + MAX_MIG_HANDLE;
-    if ((!whole && !mig) || !host.gpu[dev->gpu].used) return NVML_ERROR_INVALID_ARGUMENT;
+    if ((!whole && !mig) || !host.gpu[dev->gpu].used || host.gpu[dev->gpu].unplugged) return NVML_ERROR_INVALID_ARGUMENT;
     c->gpu = &host.gpu[dev->gpu];
-    if (!(flags & IDENT) && !strcmp(c->gpu->fault, "hang")) hang();
+    if ((!(flags & IDENT) && !strcmp(c->gpu->fault, "hang")) || listed(c->gpu->hang, fn)) hang();
     nvmlReturn_t rc = flags & IDENT ? NVML_SUCCESS : fault_code(c->gpu->fault);
-    if (rc == NVML_SUCCESS) rc = fail_code(c->gpu->fail, fn);
+    if (rc == NVML_SUCCESS) rc = fail_code(c->gpu->fail, fn, flags & WRITE);
     if (rc != NVML_SUCCESS || !mig) return rc;
     c->gi = &c->gpu->gi[dev->gi];
     c->ci = &c->gi->ci[dev->ci];
@@ -75,7 +94,7 @@ struct call call_begin(const char *fn, nvmlDevice_t dev, int flags)
     struct call c = {.rc = inits ? state_open(flags & WRITE) : NVML_ERROR_UNINITIALIZED};
     c.locked = c.rc == NVML_SUCCESS;
     if (c.locked && flags & ADMIN && geteuid()) c.rc = NVML_ERROR_NO_PERMISSION;
-    if (c.rc == NVML_SUCCESS) c.rc = fail_code(host.fail, fn);
+    if (c.rc == NVML_SUCCESS) c.rc = fail_code(host.fail, fn, flags & WRITE);
     if (c.rc == NVML_SUCCESS && dev) c.rc = device_code(&c, fn, dev, flags);
     trace(fn, c.rc);
     return c;
@@ -117,7 +136,7 @@ static nvmlReturn_t driver_code(void) /* the module that is loaded, and this lib
 {
     if (!*host.driver) return NVML_ERROR_DRIVER_NOT_LOADED;
     if (strcmp(host.driver, DRIVER_VERSION)) return NVML_ERROR_LIB_RM_VERSION_MISMATCH;
-    return fault_code(host.fault) ?: fail_code(host.fail, "nvmlInit");
+    return fault_code(host.fault) ?: fail_code(host.fail, "nvmlInit", 0);
 }
 
 API nvmlInitWithFlags(unsigned flags)
@@ -206,7 +225,7 @@ API nvmlSystemGetProcessName(unsigned pid, char *s, unsigned n)
 int visible(int gpu, int gi, int ci)
 {
     char path[256];
-    if (!host.gpu[gpu].used) return 0;
+    if (!host.gpu[gpu].used || host.gpu[gpu].unplugged) return 0;
     if (!*device_directory()) return 1;
     int minor = host.gpu[gpu].minor;
     if (gi == NONE)
@@ -301,18 +320,25 @@ API nvmlDeviceGetHandleByPciBusId_v2(const char *pci, nvmlDevice_t *d)
 OLDNAME(nvmlDeviceGetHandleByPciBusId, nvmlDeviceGetHandleByPciBusId_v2);
 
 /* ---- for libcuda's double: the number of GPUs, or what cuInit fails with, negative ---- */
-enum { CUDA_NO_DEVICE = 100, CUDA_UNKNOWN = 999, CUDA_MISMATCH = 803 };
-static int cuda_state(void)
+enum { CUDA_NO_DEVICE = 100, CUDA_UNKNOWN = 999, CUDA_NOT_READY = 802, CUDA_MISMATCH = 803 };
+static int usable_gpus(void)
 {
-    if (state_open(READ) != NVML_SUCCESS) return -CUDA_UNKNOWN;
-    unsigned usable = 0;
-    if (host.cuda_fault) return -host.cuda_fault;
+    int usable = 0;
     for (int k = 0; k < MAX_GPU; k++) {
         if (!visible(k, NONE, NONE)) continue;
         if (!strcmp(host.gpu[k].fault, "hang")) hang();
         usable += fault_code(host.gpu[k].fault) == NVML_SUCCESS;
     }
-    return usable ? (int)usable : -CUDA_NO_DEVICE;
+    return usable ? usable : -CUDA_NO_DEVICE;
+}
+static int cuda_state(void)
+{
+    if (state_open(READ) != NVML_SUCCESS) return -CUDA_UNKNOWN;
+    int state = host.cuda_fault                          ? -host.cuda_fault
+                : host.switches && !*host.fabric_manager ? -CUDA_NOT_READY
+                                                         : usable_gpus();
+    state_close();
+    return state;
 }
 __attribute__((visibility("default"))) int doubleCudaState(void)
 {

@@ -14,6 +14,7 @@ API nvmlDeviceGetIndex(nvmlDevice_t d, unsigned *index)
     return NVML_SUCCESS;
 }
 GETF(nvmlDeviceGetMinorNumber, IDENT, unsigned, g->minor)
+GETF(nvmlDeviceGetModuleId, IDENT, unsigned, d->gpu + 1)
 GETF(nvmlDeviceGetBoardId, IDENT, unsigned, 0x100 * (d->gpu + 1))
 GETF(nvmlDeviceGetMultiGpuBoard, IDENT, unsigned, 0)
 GETF(nvmlDeviceGetBrand, IDENT | MIG_OK, nvmlBrandType_t, NVML_BRAND_NVIDIA)
@@ -55,6 +56,7 @@ API nvmlDeviceGetGspFirmwareVersion(nvmlDevice_t d, char *s)
 {
     ARG(s);
     CALL(d, IDENT);
+    NEED(g->gsp, NVML_ERROR_NOT_SUPPORTED);
     strcpy(s, host.driver);
     return NVML_SUCCESS;
 }
@@ -63,7 +65,8 @@ API nvmlDeviceGetGspFirmwareMode(nvmlDevice_t d, unsigned *on, unsigned *by_defa
     ARG(on);
     ARG(by_default);
     CALL(d, IDENT);
-    *on = *by_default = 1; /* the open kernel modules run on GSP only */
+    *on = (unsigned)g->gsp; /* the open kernel modules run on GSP only */
+    *by_default = 1;
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetCudaComputeCapability(nvmlDevice_t d, int *major, int *minor)
@@ -92,58 +95,36 @@ OLDNAME(nvmlDeviceGetPciInfo_v2, nvmlDeviceGetPciInfo_v3);
 OLDNAME(nvmlDeviceGetPciInfo, nvmlDeviceGetPciInfo_v3);
 
 /* ---- readings ---- */
-GET(nvmlDeviceGetPowerUsage, unsigned, g->power_w * 1000)
-#define LIMIT(g) ((g)->power_limit_w ? (g)->power_limit_w : (g)->m->watts)
-GET(nvmlDeviceGetPowerManagementLimit, unsigned, LIMIT(g) * 1000)
-GET(nvmlDeviceGetEnforcedPowerLimit, unsigned, LIMIT(g) * 1000)
-GET(nvmlDeviceGetPowerManagementDefaultLimit, unsigned, g->m->watts * 1000)
-GET(nvmlDeviceGetPowerManagementMode, nvmlEnableState_t, NVML_FEATURE_ENABLED)
 GET(nvmlDeviceGetTotalEnergyConsumption, unsigned long long,
     (unsigned long long)time(NULL) % 1000000 * (unsigned)g->power_w * 1000)
 GET(nvmlDeviceGetPerformanceState, nvmlPstates_t, g->pstate)
 GET(nvmlDeviceGetPowerState, nvmlPstates_t, g->pstate)
-GET(nvmlDeviceGetPersistenceMode, nvmlEnableState_t, g->persistence)
-GET(nvmlDeviceGetComputeMode, nvmlComputeMode_t, NVML_COMPUTEMODE_DEFAULT)
 GET(nvmlDeviceGetDisplayMode, nvmlEnableState_t, NVML_FEATURE_DISABLED)
 GET(nvmlDeviceGetDisplayActive, nvmlEnableState_t, NVML_FEATURE_DISABLED)
 GET(nvmlDeviceGetVirtualizationMode, nvmlGpuVirtualizationMode_t, NVML_GPU_VIRTUALIZATION_MODE_NONE)
 GET(nvmlDeviceGetNumGpuCores, unsigned, g->m->cores)
 GET(nvmlDeviceGetMemoryBusWidth, unsigned, g->m->bus_width)
 GET(nvmlDeviceGetNumFans, unsigned, 0)
-GET(nvmlDeviceGetCurrPcieLinkGeneration, unsigned, g->link_gen ? g->link_gen : g->m->pcie_gen)
-GET(nvmlDeviceGetGpuMaxPcieLinkGeneration, unsigned, g->m->pcie_gen)
 GET(nvmlDeviceGetIrqNum, unsigned, 64 + d->gpu)
-GET(nvmlDeviceGetMaxPcieLinkGeneration, unsigned, g->m->pcie_gen)
-GET(nvmlDeviceGetCurrPcieLinkWidth, unsigned, g->link_width ? g->link_width : 16)
-GET(nvmlDeviceGetMaxPcieLinkWidth, unsigned, 16)
-GET(nvmlDeviceGetPcieReplayCounter, unsigned, 0)
 GET(nvmlDeviceGetCurrentClocksThrottleReasons, unsigned long long, g->throttle ? g->throttle : g->util ? 0 : 1)
 GET(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, g->throttle ? g->throttle : g->util ? 0 : 1)
 GET(nvmlDeviceGetSupportedClocksThrottleReasons, unsigned long long, 0x1FF)
 GET(nvmlDeviceGetSupportedClocksEventReasons, unsigned long long, 0x1FF)
-GET(nvmlDeviceGetNumaNodeId, unsigned, g->numa)
-API nvmlDeviceGetPowerManagementLimitConstraints(nvmlDevice_t d, unsigned *min, unsigned *max)
-{
-    ARG(min);
-    ARG(max);
-    CALL(d, READ);
-    *min = 200000;
-    *max = (unsigned)g->m->watts * 1000;
-    return NVML_SUCCESS;
-}
-API nvmlDeviceSetPowerManagementLimit(nvmlDevice_t d, unsigned mw)
-{
-    CALL(d, WRITE | ADMIN);
-    NEED(mw >= 200000 && mw <= (unsigned)g->m->watts * 1000, NVML_ERROR_INVALID_ARGUMENT);
-    g->power_limit_w = (int)(mw / 1000);
-    return state_save();
-}
-API nvmlDeviceSetPersistenceMode(nvmlDevice_t d, nvmlEnableState_t on)
-{
-    CALL(d, WRITE | ADMIN);
-    g->persistence = (int)on;
-    return state_save();
-}
+
+/* ---- PCIe: what the GPU can, what the slot lets it, what was negotiated ---- */
+#define SLOT_GEN(g) (NARROW((g)->link_gen_max, (g)->m->pcie_gen))
+#define SLOT_WIDTH(g) (NARROW((g)->link_width_max, 16))
+#define NARROW(told, own) ((told) && (told) < (own) ? (told) : (own))
+static const unsigned lane_mbps[] = {0, 2500, 5000, 8000, 16000, 32000, 64000}; /* by generation */
+GET(nvmlDeviceGetGpuMaxPcieLinkGeneration, unsigned, g->m->pcie_gen)
+GET(nvmlDeviceGetMaxPcieLinkGeneration, unsigned, SLOT_GEN(g))
+GET(nvmlDeviceGetCurrPcieLinkGeneration, unsigned, NARROW(g->link_gen, SLOT_GEN(g)))
+GET(nvmlDeviceGetMaxPcieLinkWidth, unsigned, SLOT_WIDTH(g))
+GET(nvmlDeviceGetCurrPcieLinkWidth, unsigned, NARROW(g->link_width, SLOT_WIDTH(g)))
+GET(nvmlDeviceGetPcieSpeed, unsigned, lane_mbps[NARROW(g->link_gen, SLOT_GEN(g))])
+GET(nvmlDeviceGetPcieReplayCounter, unsigned, g->pcie_replays)
+
+/* ---- temperatures: from Ada on limits are told as distances to where clocks begin to fall, and by fields alone ---- */
 API nvmlDeviceGetTemperature(nvmlDevice_t d, nvmlTemperatureSensors_t s, unsigned *t)
 {
     ARG(t);
@@ -160,13 +141,37 @@ API nvmlDeviceGetTemperatureV(nvmlDevice_t d, nvmlTemperature_t *t)
     t->temperature = g->temperature;
     return NVML_SUCCESS;
 }
-API nvmlDeviceGetTemperatureThreshold(nvmlDevice_t d, nvmlTemperatureThresholds_t k, unsigned *t)
+int threshold(const struct gpu *g, nvmlTemperatureThresholds_t kind) /* 0: there is none */
+{
+    switch (kind) {
+    case NVML_TEMPERATURE_THRESHOLD_SHUTDOWN:
+        return g->m->shutdown;
+    case NVML_TEMPERATURE_THRESHOLD_SLOWDOWN:
+        return g->m->slowdown;
+    case NVML_TEMPERATURE_THRESHOLD_MEM_MAX:
+        return g->m->memory_max;
+    case NVML_TEMPERATURE_THRESHOLD_GPU_MAX:
+        return g->m->gpu_max;
+    default:
+        return 0;
+    }
+}
+API nvmlDeviceGetTemperatureThreshold(nvmlDevice_t d, nvmlTemperatureThresholds_t kind, unsigned *t)
 {
     ARG(t);
     CALL(d, READ);
-    *t = (unsigned)(k == NVML_TEMPERATURE_THRESHOLD_SHUTDOWN   ? g->m->max_temp
-                    : k == NVML_TEMPERATURE_THRESHOLD_SLOWDOWN ? g->m->max_temp - 3
-                                                               : g->m->max_temp - 5);
+    NEED(kind < NVML_TEMPERATURE_THRESHOLD_COUNT, NVML_ERROR_INVALID_ARGUMENT);
+    NEED(g->m->arch < NVML_DEVICE_ARCH_ADA && threshold(g, kind), NVML_ERROR_NOT_SUPPORTED);
+    *t = (unsigned)threshold(g, kind);
+    return NVML_SUCCESS;
+}
+API nvmlDeviceGetMarginTemperature(nvmlDevice_t d, nvmlMarginTemperature_t *t)
+{
+    ARG(t);
+    CALL(d, READ);
+    NEED(t->version == nvmlMarginTemperature_v1, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    NEED(g->m->arch >= NVML_DEVICE_ARCH_ADA, NVML_ERROR_NOT_SUPPORTED);
+    t->marginTemperature = g->m->gpu_max - g->temperature;
     return NVML_SUCCESS;
 }
 API nvmlDeviceGetUtilizationRates(nvmlDevice_t d, nvmlUtilization_t *u)
@@ -191,8 +196,9 @@ API nvmlDeviceGetUtilizationRates(nvmlDevice_t d, nvmlUtilization_t *u)
     }
 CODEC(nvmlDeviceGetEncoderUtilization)
 CODEC(nvmlDeviceGetDecoderUtilization)
-CODEC(nvmlDeviceGetJpgUtilization) CODEC(nvmlDeviceGetOfaUtilization) API
-    nvmlDeviceGetPcieThroughput(nvmlDevice_t d, nvmlPcieUtilCounter_t k, unsigned *v)
+CODEC(nvmlDeviceGetJpgUtilization)
+CODEC(nvmlDeviceGetOfaUtilization)
+API nvmlDeviceGetPcieThroughput(nvmlDevice_t d, nvmlPcieUtilCounter_t k, unsigned *v)
 {
     (void)k;
     ARG(v);
@@ -202,7 +208,10 @@ CODEC(nvmlDeviceGetJpgUtilization) CODEC(nvmlDeviceGetOfaUtilization) API
 }
 static unsigned clock_mhz(struct gpu *g, nvmlClockType_t k, int max)
 {
-    return (unsigned)(k == NVML_CLOCK_MEM ? g->m->mem_clock : max || g->util ? g->m->sm_clock : 345);
+    if (k == NVML_CLOCK_MEM)
+        return (unsigned)(max ? g->m->mem_clock : clamped(g->m->mem_clock, g->lock_mem_min, g->lock_mem_max));
+    if (max) return (unsigned)g->m->sm_clock;
+    return (unsigned)clamped(g->util ? g->m->sm_clock : g->m->sm_min, g->lock_gpu_min, g->lock_gpu_max);
 }
 API nvmlDeviceGetClockInfo(nvmlDevice_t d, nvmlClockType_t k, unsigned *v)
 {
@@ -238,8 +247,10 @@ static unsigned long long mem_used(struct call *c, unsigned long long *total, un
 {
     unsigned long long used = 0, mib = 1ull << 20;
     struct gpu *g = c->gpu;
-    *total = mib * (unsigned)(c->gi ? profile_by_id(g->m, c->gi->profile)->mem_mib : g->m->mem_mib);
-    *reserved = c->gi ? 0 : 580 * mib;
+    *total = mib * (unsigned)(c->gi              ? profile_by_id(g->m, c->gi->profile)->mem_mib
+                              : g->mem_total_mib ? g->mem_total_mib
+                                                 : g->m->mem_mib);
+    *reserved = c->gi ? 0 : mib * (unsigned)g->m->reserved_mib;
     for (int i = 0; i < MAX_PROC; i++)
         if (g->proc[i].used && (!c->gi || g->proc[i].gi == (int)(c->gi - g->gi))) used += mib * (unsigned)g->proc[i].mem_mib;
     return c->gi ? used + 16 * mib : used + mib * (unsigned)g->mem_used_mib;
@@ -265,6 +276,7 @@ API nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t d, nvmlBAR1Memory_t *b)
 {
     ARG(b);
     CALL(d, MIG_OK);
-    *b = (nvmlBAR1Memory_t){.bar1Total = 128ull << 30, .bar1Used = 4 << 20, .bar1Free = (128ull << 30) - (4 << 20)};
+    unsigned long long total = (unsigned long long)g->m->bar1_mib << 20, used = 1 << 20;
+    *b = (nvmlBAR1Memory_t){.bar1Total = total, .bar1Used = used, .bar1Free = total - used};
     return NVML_SUCCESS;
 }

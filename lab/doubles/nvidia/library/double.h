@@ -33,9 +33,14 @@ struct mig_profile {
 };
 struct model {
     const char *key, *name;
-    int arch, cc_major, cc_minor, mem_mib, cores, bus_width, watts, links, link_version, link_mbps;
-    int pcie_gen, sm_clock, mem_clock, max_temp;
     unsigned pci_id, pci_subsys;
+    int arch, cc_major, cc_minor, cores, bus_width, mem_mib, reserved_mib, bar1_mib;
+    int min_watts, watts, pcie_gen;
+    int links, link_version, link_mbps;          /* NVLink */
+    int sm_min, sm_clock, mem_clock, mem_low;    /* MHz; mem_low: memory's clock at idle, 0: it has but one */
+    int shutdown, slowdown, gpu_max, memory_max; /* degrees Celsius; memory_max 0: no sensor */
+    int banks;                                   /* of the row remapper; 0: it retires pages instead, or was not read */
+    int retires, fabric;       /* retires pages (before Ampere); tells NVLink's fabric (Hopper and newer) */
     struct mig_profile mig[8]; /* ends at a NULL name; none: no MIG */
 };
 const struct model *find_model(const char *key);
@@ -60,15 +65,25 @@ struct proc {
 struct gpu {
     int used;
     char model[32], product[48], uuid[48], serial[32], pci[24];
-    int minor, numa, temperature, power_w, power_limit_w, util, mem_util, mem_used_mib, fan, pstate, persistence;
-    int ecc, ecc_corrected, ecc_uncorrected, ecc_corrected_total, ecc_uncorrected_total;
-    int remap_corrected, remap_uncorrected, remap_pending, remap_failed;
-    int link_gen, link_width; /* PCIe as negotiated; 0: as wide and fast as the model can */
+    int minor, numa, unplugged; /* unplugged: it is not there */
+    int temperature, power_w, util, mem_util, mem_used_mib, mem_total_mib, fan, pstate,
+        gsp; /* mem_total_mib 0: the model's */
+    /* settings; those down to lock_mem_max are lost when the driver loads and when the GPU is reset (0: its own value) */
+    int persistence, power_limit_mw, compute_mode, lock_gpu_min, lock_gpu_max, lock_mem_min, lock_mem_max;
+    int ecc, ecc_pending; /* ecc NONE: the card has none; ecc_pending NONE: nothing waits for a reset or a reboot */
+    int ecc_corrected, ecc_uncorrected, ecc_corrected_total, ecc_uncorrected_total;
+    int remap_corrected, remap_uncorrected, remap_pending, remap_failed, retired_sbe, retired_dbe, retired_pending;
+    int link_gen, link_width;         /* PCIe as negotiated; 0: as wide and fast as GPU and slot can */
+    int link_gen_max, link_width_max; /* what the slot can; 0: as much as the GPU */
+    int pcie_replays;
     int mig, mig_pending, reset_required;
-    long long throttle;  /* nvmlClocksEventReason* bits */
-    char fault[24];      /* lost, hang, unknown, reset_required...: every call but those of identity fails */
-    char fail[256];      /* single functions: "nvmlDeviceGetPowerUsage:999,nvmlDeviceGetTemperature:15" */
-    char held_by[64];    /* a client that keeps the GPU open: no reset, no change of the MIG mode */
+    int fabric_status, fabric_health; /* an nvmlReturn_t; NVML_GPU_FABRIC_HEALTH_MASK_* */
+    char fabric[16];    /* not_supported, not_started, in_progress, completed; empty: as the host's fabric manager has it */
+    long long throttle; /* nvmlClocksEventReason* bits */
+    char fault[24];     /* lost, hang, unknown, reset_required...: every call but those of identity fails */
+    char fail[256];     /* single functions: "nvmlDeviceGetPowerUsage:999,nvmlDeviceSetMigMode:15:2", the latter after two */
+    char hang[128];     /* single functions that do not return: "nvmlDeviceGetPowerUsage,nvmlDeviceSetMigMode" */
+    char held_by[64];   /* a client that keeps the GPU open: no reset, no change of the MIG mode */
     char links_down[64]; /* NVLinks: "3,7" */
     char topology[128];  /* to single GPUs, where it is not the NUMA nodes' distance: "1:10,2:20", NVML_TOPOLOGY_* */
     struct gi gi[MAX_GI];
@@ -82,8 +97,10 @@ struct event {
 struct host {
     char driver[32]; /* the version of the kernel module that is loaded; empty: none is */
     char fault[24], fail[256];
-    int cuda_fault; /* what cuInit answers, where it is not what the GPUs say: 802 without a fabric manager */
-    int events;     /* number of the newest event */
+    char fabric_manager[32]; /* the version of the fabric manager that runs */
+    int switches;            /* NVSwitches: with some, the GPUs need a fabric manager */
+    int cuda_fault;          /* what cuInit answers, where it is not what the GPUs say */
+    int events;              /* number of the newest event */
     struct gpu gpu[MAX_GPU];
     struct event event[MAX_EVENT];
 };
@@ -111,6 +128,12 @@ int visible(int gpu, int gi, int ci);
 nvmlDevice_t gpu_handle(int gpu);
 nvmlDevice_t mig_handle(int gpu, int gi, int ci);
 nvmlReturn_t fault_code(const char *fault);
+int listed(const char *list, const char *word); /* "3,7": is the word in it? */
+
+/* ---- settings (settings.c) ---- */
+int threshold(const struct gpu *g, nvmlTemperatureThresholds_t kind); /* degrees Celsius (device.c) */
+void settings_reset(struct gpu *g);     /* what the driver forgets at a reset of the GPU; ECC's pending mode is current */
+int clamped(int mhz, int min, int max); /* into a lock of clocks; 0, 0: there is none */
 
 /* ---- one call: lock, look the device up, apply the faults; unlock on leaving the scope (call.c) ---- */
 enum { READ = 0, WRITE = 1, IDENT = 2, MIG_OK = 4, ADMIN = 8 }; /* IDENT: answers for a lost GPU as well */

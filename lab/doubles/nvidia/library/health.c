@@ -33,22 +33,7 @@ PROCESSES(nvmlDeviceGetComputeRunningProcesses, 'C')
 PROCESSES(nvmlDeviceGetGraphicsRunningProcesses, 'G')
 PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses, 'M')
 
-/* ---- ECC and row remapping ---- */
-API nvmlDeviceGetEccMode(nvmlDevice_t d, nvmlEnableState_t *now, nvmlEnableState_t *next)
-{
-    ARG(now);
-    ARG(next);
-    CALL(d, READ);
-    *now = *next = (nvmlEnableState_t)g->ecc;
-    return NVML_SUCCESS;
-}
-API nvmlDeviceGetDefaultEccMode(nvmlDevice_t d, nvmlEnableState_t *m)
-{
-    ARG(m);
-    CALL(d, READ);
-    *m = NVML_FEATURE_ENABLED;
-    return NVML_SUCCESS;
-}
+/* ---- ECC errors, rows remapped (Ampere and newer), pages retired (before) ---- */
 static int ecc_count(struct gpu *g, nvmlMemoryErrorType_t t, nvmlEccCounterType_t k)
 {
     return t == NVML_MEMORY_ERROR_TYPE_CORRECTED ? (k == NVML_VOLATILE_ECC ? g->ecc_corrected : g->ecc_corrected_total)
@@ -58,7 +43,7 @@ API nvmlDeviceGetTotalEccErrors(nvmlDevice_t d, nvmlMemoryErrorType_t t, nvmlEcc
 {
     ARG(v);
     CALL(d, READ);
-    NEED(g->ecc, NVML_ERROR_NOT_SUPPORTED);
+    NEED(g->ecc == 1, NVML_ERROR_NOT_SUPPORTED);
     *v = (unsigned long long)ecc_count(g, t, k);
     return NVML_SUCCESS;
 }
@@ -67,7 +52,7 @@ API nvmlDeviceGetMemoryErrorCounter(nvmlDevice_t d, nvmlMemoryErrorType_t t, nvm
 {
     ARG(v);
     CALL(d, READ);
-    NEED(g->ecc, NVML_ERROR_NOT_SUPPORTED);
+    NEED(g->ecc == 1, NVML_ERROR_NOT_SUPPORTED);
     *v = l == NVML_MEMORY_LOCATION_DRAM ? (unsigned long long)ecc_count(g, t, k) : 0; /* all of them in HBM */
     return NVML_SUCCESS;
 }
@@ -85,6 +70,7 @@ API nvmlDeviceGetRemappedRows(nvmlDevice_t d, unsigned *corr, unsigned *unc, uns
     ARG(pending);
     ARG(failed);
     CALL(d, READ);
+    NEED(!g->m->retires, NVML_ERROR_NOT_SUPPORTED);
     *corr = (unsigned)g->remap_corrected;
     *unc = (unsigned)g->remap_uncorrected;
     *pending = (unsigned)g->remap_pending;
@@ -92,13 +78,93 @@ API nvmlDeviceGetRemappedRows(nvmlDevice_t d, unsigned *corr, unsigned *unc, uns
     return NVML_SUCCESS;
 }
 
-/* ---- NVLink and topology: every link goes to an NVSwitch, every pair of GPUs reaches each other through it ---- */
+API nvmlDeviceGetRowRemapperHistogram(nvmlDevice_t d, nvmlRowRemapperHistogramValues_t *v)
+{
+    ARG(v);
+    CALL(d, READ);
+    NEED(g->m->banks, NVML_ERROR_NOT_SUPPORTED);
+    unsigned rows = (unsigned)(g->remap_corrected + g->remap_uncorrected), none = (unsigned)g->remap_failed;
+    *v = (nvmlRowRemapperHistogramValues_t){.max = (unsigned)g->m->banks - rows - none, .high = rows, .none = none};
+    return NVML_SUCCESS;
+}
+static nvmlReturn_t retired(nvmlDevice_t d, const char *fn, nvmlPageRetirementCause_t cause, unsigned *count,
+                            unsigned long long *addresses, unsigned long long *times)
+{
+    struct call c __attribute__((cleanup(call_end))) = call_begin(fn, d, READ);
+    if (c.rc != NVML_SUCCESS) return c.rc;
+    if (!count || cause >= NVML_PAGE_RETIREMENT_CAUSE_COUNT) return NVML_ERROR_INVALID_ARGUMENT;
+    if (!c.gpu->m->retires) return NVML_ERROR_NOT_SUPPORTED;
+    int single = cause == NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS;
+    unsigned room = *count, n = (unsigned)(single ? c.gpu->retired_sbe : c.gpu->retired_dbe);
+    *count = n;
+    for (unsigned k = 0; k < n && k < room; k++) {
+        if (addresses) addresses[k] = 0x1d2f0 + k + (single ? 0x1000 : 0);
+        if (times) times[k] = 1700000000000000ull + k;
+    }
+    return n > room ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
+}
+API nvmlDeviceGetRetiredPages(nvmlDevice_t d, nvmlPageRetirementCause_t cause, unsigned *count, unsigned long long *at)
+{
+    return retired(d, __func__, cause, count, at, NULL);
+}
+API nvmlDeviceGetRetiredPages_v2(nvmlDevice_t d, nvmlPageRetirementCause_t cause, unsigned *count, unsigned long long *at,
+                                 unsigned long long *times)
+{
+    return retired(d, __func__, cause, count, at, times);
+}
+API nvmlDeviceGetRetiredPagesPendingStatus(nvmlDevice_t d, nvmlEnableState_t *pending)
+{
+    ARG(pending);
+    CALL(d, READ);
+    NEED(g->m->retires, NVML_ERROR_NOT_SUPPORTED);
+    *pending = (nvmlEnableState_t)g->retired_pending;
+    return NVML_SUCCESS;
+}
+
+/* ---- NVLink's fabric: a GPU joins it when the fabric manager has set up the switches; 802 is CUDA's word for the wait ----
+ */
+static int fabric_state(const struct gpu *g)
+{
+    static const char *const states[] = {"not_supported", "not_started", "in_progress", "completed"};
+    for (int k = 0; k <= NVML_GPU_FABRIC_STATE_COMPLETED; k++)
+        if (!strcmp(g->fabric, states[k])) return k;
+    return host.switches && !*host.fabric_manager ? NVML_GPU_FABRIC_STATE_IN_PROGRESS : NVML_GPU_FABRIC_STATE_COMPLETED;
+}
+API nvmlDeviceGetGpuFabricInfo(nvmlDevice_t d,
+                               nvmlGpuFabricInfo_t *f) /* without switches of its own: one clique, no cluster */
+{
+    ARG(f);
+    CALL(d, READ);
+    NEED(g->m->fabric, NVML_ERROR_NOT_SUPPORTED);
+    *f = (nvmlGpuFabricInfo_t){.status = (nvmlReturn_t)g->fabric_status, .state = (nvmlGpuFabricState_t)fabric_state(g)};
+    return NVML_SUCCESS;
+}
+API nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t d, nvmlGpuFabricInfoV_t *f)
+{
+    ARG(f);
+    CALL(d, READ);
+    NEED(g->m->fabric, NVML_ERROR_NOT_SUPPORTED);
+    unsigned version = f->version;
+    NEED(version == nvmlGpuFabricInfo_v2 || version == nvmlGpuFabricInfo_v3, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    memset(f, 0, version == nvmlGpuFabricInfo_v2 ? sizeof(nvmlGpuFabricInfo_v2_t) : sizeof *f);
+    f->version = version;
+    f->status = (nvmlReturn_t)g->fabric_status;
+    f->state = (nvmlGpuFabricState_t)fabric_state(g);
+    f->healthMask = (unsigned)g->fabric_health;
+    if (version == nvmlGpuFabricInfo_v3)
+        f->healthSummary =
+            g->fabric_health ? NVML_GPU_FABRIC_HEALTH_SUMMARY_UNHEALTHY : NVML_GPU_FABRIC_HEALTH_SUMMARY_NOT_SUPPORTED;
+    return NVML_SUCCESS;
+}
+
+/* ---- NVLink and topology: every link goes to an NVSwitch, every pair of GPUs reaches each other through it. That a GPU in
+ * MIG mode has no active link was not read at a source: it has no peers then, and who judges links must not take it for a
+ * fault. */
 static int link_up(struct gpu *g, unsigned link)
 {
-    char list[80], key[16];
-    snprintf(list, sizeof list, ",%s,", g->links_down);
-    snprintf(key, sizeof key, ",%u,", link);
-    return !strstr(list, key);
+    char key[16];
+    snprintf(key, sizeof key, "%u", link);
+    return !g->mig && !listed(g->links_down, key);
 }
 #define LINK(fn, type, expr)                                                                                                \
     API fn(nvmlDevice_t d, unsigned link, type *out)                                                                        \
@@ -117,6 +183,7 @@ API nvmlDeviceGetNvLinkCapability(nvmlDevice_t d, unsigned link, nvmlNvLinkCapab
     (void)k;
     ARG(v);
     CALL(d, READ);
+    NEED(g->m->links, NVML_ERROR_NOT_SUPPORTED);
     NEED((int)link < g->m->links, NVML_ERROR_INVALID_ARGUMENT);
     *v = 1;
     return NVML_SUCCESS;
@@ -126,6 +193,7 @@ API nvmlDeviceGetNvLinkErrorCounter(nvmlDevice_t d, unsigned link, nvmlNvLinkErr
     (void)k;
     ARG(v);
     CALL(d, READ);
+    NEED(g->m->links, NVML_ERROR_NOT_SUPPORTED);
     NEED((int)link < g->m->links, NVML_ERROR_INVALID_ARGUMENT);
     *v = 0;
     return NVML_SUCCESS;
@@ -191,6 +259,66 @@ API nvmlDeviceGetP2PStatus(nvmlDevice_t a, nvmlDevice_t b, nvmlGpuP2PCapsIndex_t
 }
 
 /* ---- field values: the few that consumers ask for ---- */
+static nvmlReturn_t number(nvmlFieldValue_t *v, unsigned long long value)
+{
+    v->valueType = NVML_VALUE_TYPE_UNSIGNED_LONG_LONG;
+    v->value.ullVal = value;
+    return NVML_SUCCESS;
+}
+static nvmlReturn_t small(nvmlFieldValue_t *v, int value)
+{
+    v->valueType = NVML_VALUE_TYPE_UNSIGNED_INT;
+    v->value.ullVal = 0;
+    v->value.uiVal = (unsigned)value;
+    return NVML_SUCCESS;
+}
+static nvmlReturn_t margin(nvmlFieldValue_t *v, const struct gpu *g, nvmlTemperatureThresholds_t kind)
+{
+    if (g->m->arch < NVML_DEVICE_ARCH_ADA || !threshold(g, kind)) return NVML_ERROR_NOT_SUPPORTED;
+    v->valueType = NVML_VALUE_TYPE_SIGNED_INT;
+    v->value.ullVal = 0;
+    v->value.siVal = kind == NVML_TEMPERATURE_THRESHOLD_MEM_MAX ? 0 : g->m->gpu_max - threshold(g, kind);
+    return NVML_SUCCESS;
+}
+static nvmlReturn_t link_field(nvmlFieldValue_t *v, struct gpu *g) /* scopeId: which link */
+{
+    if (!g->m->links) return NVML_ERROR_NOT_SUPPORTED;
+    if ((int)v->scopeId >= g->m->links) return NVML_ERROR_INVALID_ARGUMENT;
+    int up = link_up(g, v->scopeId);
+    if (v->fieldId == NVML_FI_DEV_NVLINK_GET_STATE) return small(v, up);
+    if (v->fieldId == NVML_FI_DEV_NVLINK_GET_VERSION) return small(v, g->m->link_version);
+    return small(v, up ? g->m->link_mbps : 0);
+}
+static nvmlReturn_t field(nvmlFieldValue_t *v, struct gpu *g)
+{
+    switch (v->fieldId) {
+    case NVML_FI_DEV_MEMORY_TEMP:
+        return g->m->memory_max ? small(v, g->temperature + 6) : NVML_ERROR_NOT_SUPPORTED;
+    case NVML_FI_DEV_NVLINK_LINK_COUNT:
+        return small(v, g->m->links);
+    case NVML_FI_DEV_NVLINK_GET_STATE:
+    case NVML_FI_DEV_NVLINK_GET_SPEED:
+    case NVML_FI_DEV_NVLINK_GET_VERSION:
+        return link_field(v, g);
+    case NVML_FI_DEV_POWER_AVERAGE:
+    case NVML_FI_DEV_POWER_INSTANT:
+        return small(v, g->power_w * 1000);
+    case NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX:
+    case NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX:
+        return g->m->links ? number(v, 0) : NVML_ERROR_NOT_SUPPORTED;
+    case NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT:
+        return margin(v, g, NVML_TEMPERATURE_THRESHOLD_SHUTDOWN);
+    case NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT:
+        return margin(v, g, NVML_TEMPERATURE_THRESHOLD_SLOWDOWN);
+    case NVML_FI_DEV_TEMPERATURE_GPU_MAX_TLIMIT:
+        return margin(v, g, NVML_TEMPERATURE_THRESHOLD_GPU_MAX);
+    case NVML_FI_DEV_TEMPERATURE_MEM_MAX_TLIMIT:
+        return margin(v, g, NVML_TEMPERATURE_THRESHOLD_MEM_MAX);
+    }
+    if (v->fieldId >= NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 && v->fieldId < NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 + 6)
+        return small(v, g->m->link_mbps);
+    return NVML_ERROR_NOT_SUPPORTED;
+}
 API nvmlDeviceGetFieldValues(nvmlDevice_t d, int n, nvmlFieldValue_t *v)
 {
     ARG(v);
@@ -198,31 +326,7 @@ API nvmlDeviceGetFieldValues(nvmlDevice_t d, int n, nvmlFieldValue_t *v)
     for (int i = 0; i < n; i++) {
         v[i].timestamp = (long long)time(NULL) * 1000000;
         v[i].latencyUsec = 0;
-        v[i].nvmlReturn = NVML_SUCCESS;
-        v[i].valueType = NVML_VALUE_TYPE_UNSIGNED_INT;
-        v[i].value.ullVal = 0;
-        switch (v[i].fieldId) {
-        case NVML_FI_DEV_MEMORY_TEMP:
-            v[i].value.uiVal = (unsigned)g->temperature + 6;
-            break;
-        case NVML_FI_DEV_NVLINK_LINK_COUNT:
-            v[i].value.uiVal = (unsigned)g->m->links;
-            break;
-        case NVML_FI_DEV_POWER_AVERAGE:
-        case NVML_FI_DEV_POWER_INSTANT:
-            v[i].value.uiVal = (unsigned)g->power_w * 1000;
-            break;
-        case NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX:
-        case NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX:
-            v[i].valueType = NVML_VALUE_TYPE_UNSIGNED_LONG_LONG;
-            if (!g->m->links) v[i].nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
-            break;
-        default:
-            if (v[i].fieldId >= NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 && v[i].fieldId < NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 + 6)
-                v[i].value.uiVal = (unsigned)g->m->link_mbps;
-            else
-                v[i].nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
-        }
+        v[i].nvmlReturn = field(&v[i], g);
     }
     return NVML_SUCCESS;
 }

@@ -68,8 +68,11 @@ API nvmlDeviceSetMigMode(nvmlDevice_t d, unsigned mode, nvmlReturn_t *status)
             *status = NVML_ERROR_IN_USE; /* stays pending */
         else if (g->reset_required)
             *status = NVML_ERROR_RESET_REQUIRED; /* as in a VM: a reboot makes it current */
-        else
+        else {
             g->mig = (int)mode;
+            g->compute_mode = NVML_COMPUTEMODE_DEFAULT;
+            if (g->m->arch == NVML_DEVICE_ARCH_AMPERE) settings_reset(g); /* there the change resets the GPU */
+        }
     }
     trace("nvmlDeviceSetMigMode.activation", *status);
     return state_save();
@@ -81,8 +84,9 @@ doubleDeviceReset(nvmlDevice_t d) /* `nvidia-smi --gpu-reset`: what was pending 
     CALL(d, WRITE | ADMIN | IDENT);
     NEED(!busy(g, NONE, NONE) && !*g->held_by, NVML_ERROR_IN_USE);
     g->mig = g->mig_pending;
-    g->reset_required = g->remap_pending = 0;
+    g->reset_required = g->remap_pending = g->retired_pending = 0;
     g->ecc_corrected = g->ecc_uncorrected = 0;
+    settings_reset(g);
     *g->fault = 0;
     memset(g->gi, 0, sizeof g->gi);
     capabilities_show(d->gpu);

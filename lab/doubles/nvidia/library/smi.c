@@ -114,6 +114,7 @@ STRING(get_vbios, nvmlDeviceGetVbiosVersion)
 NUMBER(get_index, nvmlDeviceGetIndex, integer)
 NUMBER(get_power, nvmlDeviceGetPowerUsage, watts)
 NUMBER(get_limit, nvmlDeviceGetPowerManagementLimit, watts)
+NUMBER(get_default_limit, nvmlDeviceGetPowerManagementDefaultLimit, watts)
 NUMBER(get_link_gen, nvmlDeviceGetCurrPcieLinkGeneration, integer)
 NUMBER(get_link_gen_max, nvmlDeviceGetMaxPcieLinkGeneration, integer)
 NUMBER(get_link_width, nvmlDeviceGetCurrPcieLinkWidth, integer)
@@ -178,6 +179,34 @@ static nvmlReturn_t get_clock(nvmlDevice_t d, char *out, nvmlClockType_t kind)
     integer(out, mhz);
     return rc;
 }
+static nvmlReturn_t get_range(nvmlDevice_t d, char *out, int highest)
+{
+    unsigned range[2] = {0};
+    nvmlReturn_t rc = nvml.nvmlDeviceGetPowerManagementLimitConstraints(d, &range[0], &range[1]);
+    watts(out, range[highest]);
+    return rc;
+}
+FIELD(get_min_limit) { return get_range(d, out, 0); }
+FIELD(get_max_limit) { return get_range(d, out, 1); }
+static nvmlReturn_t get_max_clock(nvmlDevice_t d, char *out, nvmlClockType_t kind)
+{
+    unsigned mhz = 0;
+    nvmlReturn_t rc = nvml.nvmlDeviceGetMaxClockInfo(d, kind, &mhz);
+    integer(out, mhz);
+    return rc;
+}
+FIELD(get_graphics_clock) { return get_clock(d, out, NVML_CLOCK_GRAPHICS); }
+FIELD(get_max_graphics_clock) { return get_max_clock(d, out, NVML_CLOCK_GRAPHICS); }
+FIELD(get_max_sm_clock) { return get_max_clock(d, out, NVML_CLOCK_SM); }
+FIELD(get_max_memory_clock) { return get_max_clock(d, out, NVML_CLOCK_MEM); }
+FIELD(get_compute_mode)
+{
+    static const char *const words[] = {"Default", "Exclusive_Thread", "Prohibited", "Exclusive_Process"};
+    nvmlComputeMode_t mode = 0;
+    nvmlReturn_t rc = nvml.nvmlDeviceGetComputeMode(d, &mode);
+    strcpy(out, words[mode % NVML_COMPUTEMODE_COUNT]);
+    return rc;
+}
 FIELD(get_sm_clock) { return get_clock(d, out, NVML_CLOCK_SM); }
 FIELD(get_memory_clock) { return get_clock(d, out, NVML_CLOCK_MEM); }
 FIELD(get_pstate)
@@ -203,13 +232,15 @@ static nvmlReturn_t get_mig(nvmlDevice_t d, char *out, int pending)
 }
 FIELD(get_mig_mode) { return get_mig(d, out, 0); }
 FIELD(get_mig_pending) { return get_mig(d, out, 1); }
-FIELD(get_ecc)
+static nvmlReturn_t get_ecc_mode(nvmlDevice_t d, char *out, int pending)
 {
-    nvmlEnableState_t now = 0, next = 0;
-    nvmlReturn_t rc = nvml.nvmlDeviceGetEccMode(d, &now, &next);
-    snprintf(out, MAX_TEXT, "%s", on_off(now));
+    nvmlEnableState_t mode[2] = {0};
+    nvmlReturn_t rc = nvml.nvmlDeviceGetEccMode(d, &mode[0], &mode[1]);
+    snprintf(out, MAX_TEXT, "%s", on_off(mode[pending]));
     return rc;
 }
+FIELD(get_ecc) { return get_ecc_mode(d, out, 0); }
+FIELD(get_ecc_pending) { return get_ecc_mode(d, out, 1); }
 static nvmlReturn_t get_errors(nvmlDevice_t d, char *out, nvmlMemoryErrorType_t type, nvmlEccCounterType_t counter)
 {
     unsigned long long count = 0;
@@ -256,13 +287,22 @@ static const struct field {
               {"temperature.gpu", "", get_temperature},
               {"power.draw", " W", get_power},
               {"power.limit", " W", get_limit},
+              {"power.default_limit", " W", get_default_limit},
+              {"power.min_limit", " W", get_min_limit},
+              {"power.max_limit", " W", get_max_limit},
+              {"compute_mode", "", get_compute_mode},
               {"pstate", "", get_pstate},
               {"persistence_mode", "", get_persistence},
+              {"clocks.gr", " MHz", get_graphics_clock},
               {"clocks.sm", " MHz", get_sm_clock},
+              {"clocks.max.gr", " MHz", get_max_graphics_clock},
+              {"clocks.max.sm", " MHz", get_max_sm_clock},
+              {"clocks.max.mem", " MHz", get_max_memory_clock},
               {"clocks.mem", " MHz", get_memory_clock},
               {"mig.mode.current", "", get_mig_mode},
               {"mig.mode.pending", "", get_mig_pending},
               {"ecc.mode.current", "", get_ecc},
+              {"ecc.mode.pending", "", get_ecc_pending},
               {"ecc.errors.uncorrected.volatile.total", "", get_volatile_errors},
               {"ecc.errors.uncorrected.aggregate.total", "", get_total_errors}};
 
@@ -404,16 +444,17 @@ static void text_of(nvmlDevice_t d, const char *field, const char *unit, char *o
 static void row(unsigned index, nvmlDevice_t d)
 {
     char name[MAX_TEXT], bus[MAX_TEXT], on[MAX_TEXT], ecc[MAX_TEXT], temperature[MAX_TEXT], state[MAX_TEXT], use[MAX_TEXT];
-    char draw[MAX_TEXT], limit[MAX_TEXT], used[MAX_TEXT], total[MAX_TEXT], mig[MAX_TEXT], power[64], memory[64];
+    char draw[MAX_TEXT], limit[MAX_TEXT], used[MAX_TEXT], total[MAX_TEXT], mig[MAX_TEXT], mode[MAX_TEXT], power[64], memory[64];
     text_of(d, "name", "", name), text_of(d, "pci.bus_id", "", bus), text_of(d, "persistence_mode", "", on);
     text_of(d, "ecc.errors.uncorrected.volatile.total", "", ecc), text_of(d, "temperature.gpu", "C", temperature);
     text_of(d, "pstate", "", state), text_of(d, "utilization.gpu", "%", use), text_of(d, "mig.mode.current", "", mig);
     text_of(d, "power.draw", "", draw), text_of(d, "power.limit", "", limit);
     text_of(d, "memory.used", "MiB", used), text_of(d, "memory.total", "MiB", total);
+    text_of(d, "compute_mode", "", mode);
     snprintf(power, sizeof power, "%.0fW / %4.0fW", atof(draw), atof(limit));
     snprintf(memory, sizeof memory, "%.15s / %9.15s", used, total);
     printf("| %3u  %-29.29s %3s  | %18.18s %3s | %20.20s |\n", index, name, *on == 'E' ? "On" : "Off", bus, "Off", ecc);
-    printf("| N/A  %4.10s %5.10s %23s | %22s | %7.10s %12s |\n", temperature, state, power, memory, use, "Default");
+    printf("| N/A  %4.10s %5.10s %23s | %22s | %7.10s %12.12s |\n", temperature, state, power, memory, use, mode);
     printf("|                                         |                        | %20.20s |\n" ROWS, mig);
 }
 
@@ -488,26 +529,50 @@ static int details(const char *which)
     return 0;
 }
 
-/* ---- nvidia-smi -pm, -pl, -mig, -r ---- */
-enum change { PERSISTENCE, POWER, MIG, RESET };
+/* ---- nvidia-smi -pm, -pl, -c, -e, -lgc, -rgc, -lmc, -rmc, -mig, -r ---- */
+enum change { PERSISTENCE, POWER, COMPUTE, ECC, GPU_CLOCKS, GPU_CLOCKS_BACK, MEMORY_CLOCKS, MEMORY_CLOCKS_BACK, MIG, RESET };
 
-static nvmlReturn_t change_one(enum change what, unsigned value, nvmlDevice_t d)
+static nvmlReturn_t change_mig(unsigned on, nvmlDevice_t d)
 {
-    nvmlReturn_t rc, activation = NVML_SUCCESS;
-    if (what == PERSISTENCE)
-        return nvml.nvmlDeviceSetPersistenceMode(d, value ? NVML_FEATURE_ENABLED : NVML_FEATURE_DISABLED);
-    if (what == POWER) return nvml.nvmlDeviceSetPowerManagementLimit(d, value * 1000);
-    if (what == RESET) return nvml.doubleDeviceReset(d);
-    rc = nvml.nvmlDeviceSetMigMode(d, value, &activation);
+    nvmlReturn_t activation = NVML_SUCCESS, rc = nvml.nvmlDeviceSetMigMode(d, on, &activation);
     if (rc == NVML_SUCCESS && activation != NVML_SUCCESS)
-        printf("Warning: MIG mode is in pending %s state: %s\n", value ? "enable" : "disable",
+        printf("Warning: MIG mode is in pending %s state: %s\n", on ? "enable" : "disable",
                nvml.nvmlErrorString(activation));
     return rc;
 }
 
-static int change(enum change what, unsigned value, const char *which)
+static nvmlReturn_t change_one(enum change what, const unsigned *value, nvmlDevice_t d) /* value[1]: of a pair */
 {
-    static const char *said[] = {"Persistence mode is set", "Power limit is set", "MIG mode is set",
+    nvmlEnableState_t on = *value ? NVML_FEATURE_ENABLED : NVML_FEATURE_DISABLED;
+    switch (what) {
+    case PERSISTENCE:
+        return nvml.nvmlDeviceSetPersistenceMode(d, on);
+    case POWER:
+        return nvml.nvmlDeviceSetPowerManagementLimit(d, *value * 1000);
+    case COMPUTE:
+        return nvml.nvmlDeviceSetComputeMode(d, *value);
+    case ECC:
+        return nvml.nvmlDeviceSetEccMode(d, on);
+    case GPU_CLOCKS:
+        return nvml.nvmlDeviceSetGpuLockedClocks(d, value[0], value[1]);
+    case GPU_CLOCKS_BACK:
+        return nvml.nvmlDeviceResetGpuLockedClocks(d);
+    case MEMORY_CLOCKS:
+        return nvml.nvmlDeviceSetMemoryLockedClocks(d, value[0], value[1]);
+    case MEMORY_CLOCKS_BACK:
+        return nvml.nvmlDeviceResetMemoryLockedClocks(d);
+    case MIG:
+        return change_mig(*value, d);
+    default:
+        return nvml.doubleDeviceReset(d);
+    }
+}
+
+static int change(enum change what, const unsigned *value, const char *which)
+{
+    static const char *said[] = {"Persistence mode is set", "Power limit is set",      "Compute mode is set",
+                                 "ECC support is set",      "GPU clocks are set",      "GPU clocks are reset",
+                                 "Memory clocks are set",   "Memory clocks are reset", "MIG mode is set",
                                  "was successfully reset"};
     struct selection s;
     int status = select_gpus(which, &s);
@@ -532,6 +597,9 @@ static int usage(int status)
            "    -L, --list-gpus              -q, --query            -i, --id=GPU\n"
            "    --query-gpu=FIELD,...  --query-compute-apps=...  --format=csv[,noheader][,nounits]\n"
            "    -pm, --persistence-mode=0|1  -pl, --power-limit=W   -mig, --multi-instance-gpu=0|1   -r, --gpu-reset\n"
+           "    -c, --compute-mode=0|2|3     -e, --ecc-config=0|1   -lgc, --lock-gpu-clocks=MIN,MAX  -rgc\n"
+           "    -lmc, --lock-memory-clocks=MIN,MAX  -rmc\n"
+           "nvidia-smi topo -m    nvidia-smi nvlink -s [-i GPU]\n"
            "nvidia-smi mig [-lgip|-lgi|-lci|-cgi P,... [-C]|-cci|-dgi|-dci] [-i GPU] [-gi ID]\n");
     return status;
 }
@@ -546,6 +614,16 @@ static const struct option options[] = {{"list-gpus", 0, NULL, 'L'},
                                         {"pm", 1, NULL, 'm'},
                                         {"power-limit", 1, NULL, 'p'},
                                         {"pl", 1, NULL, 'p'},
+                                        {"compute-mode", 1, NULL, 'c'},
+                                        {"ecc-config", 1, NULL, 'e'},
+                                        {"lock-gpu-clocks", 1, NULL, 'g'},
+                                        {"lgc", 1, NULL, 'g'},
+                                        {"reset-gpu-clocks", 0, NULL, 'G'},
+                                        {"rgc", 0, NULL, 'G'},
+                                        {"lock-memory-clocks", 1, NULL, 'l'},
+                                        {"lmc", 1, NULL, 'l'},
+                                        {"reset-memory-clocks", 0, NULL, 'R'},
+                                        {"rmc", 0, NULL, 'R'},
                                         {"multi-instance-gpu", 1, NULL, 'M'},
                                         {"mig", 1, NULL, 'M'},
                                         {"gpu-reset", 0, NULL, 'r'},
@@ -555,12 +633,12 @@ static const struct option options[] = {{"list-gpus", 0, NULL, 'L'},
 struct command {
     int verb;
     const char *which, *names, *format;
-    unsigned value;
+    unsigned value[2]; /* the second: of a pair; alone, a number is both */
 };
 
 static int parse(int count, char **words, struct command *c)
 {
-    for (int letter; (letter = getopt_long_only(count, words, "Lqi:rvh", options, NULL)) != -1;) {
+    for (int letter; (letter = getopt_long_only(count, words, "Lqi:rvhc:e:", options, NULL)) != -1;) {
         if (letter == 'i')
             c->which = optarg;
         else if (letter == 'f')
@@ -568,7 +646,11 @@ static int parse(int count, char **words, struct command *c)
         else
             c->verb = letter;
         if (letter == 'Q' || letter == 'A') c->names = optarg;
-        if (strchr("mpM", letter)) c->value = (unsigned)atoi(optarg);
+        if (strchr("mpceglM", letter)) {
+            const char *comma = strchr(optarg, ',');
+            c->value[0] = (unsigned)atoi(optarg);
+            c->value[1] = comma ? (unsigned)atoi(comma + 1) : c->value[0];
+        }
     }
     return c->verb == '?' || optind < count ? NVML_ERROR_INVALID_ARGUMENT : 0;
 }
@@ -591,23 +673,42 @@ static int run(const struct command *c)
         return change(PERSISTENCE, c->value, c->which);
     case 'p':
         return change(POWER, c->value, c->which);
+    case 'c':
+        return change(COMPUTE, c->value, c->which);
+    case 'e':
+        return change(ECC, c->value, c->which);
+    case 'g':
+        return change(GPU_CLOCKS, c->value, c->which);
+    case 'G':
+        return change(GPU_CLOCKS_BACK, c->value, c->which);
+    case 'l':
+        return change(MEMORY_CLOCKS, c->value, c->which);
+    case 'R':
+        return change(MEMORY_CLOCKS_BACK, c->value, c->which);
     case 'M':
         return change(MIG, c->value, c->which);
     case 'r':
-        return change(RESET, 0, c->which);
+        return change(RESET, c->value, c->which);
     default:
         return table(c->which);
     }
 }
 
+static const struct {
+    const char *name;
+    int (*run)(int count, char **words);
+} commands[] = {{"mig", mig_command}, {"topo", topology_command}, {"nvlink", nvlink_command}};
+
 int main(int count, char **words)
 {
-    int mig = count > 1 && !strcmp(words[1], "mig");
+    int (*named)(int, char **) = NULL;
+    for (size_t i = 0; count > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(words[1], commands[i].name)) named = commands[i].run;
     struct command c = {.format = ""};
-    if (!mig && parse(count, words, &c)) return usage(NVML_ERROR_INVALID_ARGUMENT);
+    if (!named && parse(count, words, &c)) return usage(NVML_ERROR_INVALID_ARGUMENT);
     if (c.verb == 'h') return usage(0);
     int status = initialise();
     if (status) return status;
     if (c.verb == 'v') return !printf("NVIDIA-SMI version  : " DRIVER_VERSION "\n");
-    return mig ? mig_command(count - 1, words + 1) : run(&c);
+    return named ? named(count - 1, words + 1) : run(&c);
 }

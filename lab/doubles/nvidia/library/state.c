@@ -28,8 +28,9 @@ struct field {
 #define INT(s, f) {#f, 'i', offsetof(struct s, f), 0}
 #define LNG(s, f) {#f, 'l', offsetof(struct s, f), 0}
 #define STR(s, f) {#f, 's', offsetof(struct s, f), sizeof(((struct s *)0)->f)}
-static const struct field host_fields[] = {STR(host, driver),     STR(host, fault),  STR(host, fail),
-                                           INT(host, cuda_fault), INT(host, events), {0}};
+static const struct field host_fields[] = {
+    STR(host, driver),   STR(host, fault),      STR(host, fail),   STR(host, fabric_manager),
+    INT(host, switches), INT(host, cuda_fault), INT(host, events), {0}};
 static const struct field gpu_fields[] = {STR(gpu, model),
                                           STR(gpu, product),
                                           STR(gpu, uuid),
@@ -37,16 +38,25 @@ static const struct field gpu_fields[] = {STR(gpu, model),
                                           STR(gpu, pci),
                                           INT(gpu, minor),
                                           INT(gpu, numa),
+                                          INT(gpu, unplugged),
                                           INT(gpu, temperature),
                                           INT(gpu, power_w),
-                                          INT(gpu, power_limit_w),
                                           INT(gpu, util),
                                           INT(gpu, mem_util),
                                           INT(gpu, mem_used_mib),
+                                          INT(gpu, mem_total_mib),
                                           INT(gpu, fan),
                                           INT(gpu, pstate),
+                                          INT(gpu, gsp),
                                           INT(gpu, persistence),
+                                          INT(gpu, power_limit_mw),
+                                          INT(gpu, compute_mode),
+                                          INT(gpu, lock_gpu_min),
+                                          INT(gpu, lock_gpu_max),
+                                          INT(gpu, lock_mem_min),
+                                          INT(gpu, lock_mem_max),
                                           INT(gpu, ecc),
+                                          INT(gpu, ecc_pending),
                                           INT(gpu, ecc_corrected),
                                           INT(gpu, ecc_uncorrected),
                                           INT(gpu, ecc_corrected_total),
@@ -55,14 +65,24 @@ static const struct field gpu_fields[] = {STR(gpu, model),
                                           INT(gpu, remap_uncorrected),
                                           INT(gpu, remap_pending),
                                           INT(gpu, remap_failed),
+                                          INT(gpu, retired_sbe),
+                                          INT(gpu, retired_dbe),
+                                          INT(gpu, retired_pending),
                                           INT(gpu, link_gen),
                                           INT(gpu, link_width),
+                                          INT(gpu, link_gen_max),
+                                          INT(gpu, link_width_max),
+                                          INT(gpu, pcie_replays),
                                           INT(gpu, mig),
                                           INT(gpu, mig_pending),
                                           INT(gpu, reset_required),
+                                          INT(gpu, fabric_status),
+                                          INT(gpu, fabric_health),
+                                          STR(gpu, fabric),
                                           LNG(gpu, throttle),
                                           STR(gpu, fault),
                                           STR(gpu, fail),
+                                          STR(gpu, hang),
                                           STR(gpu, held_by),
                                           STR(gpu, links_down),
                                           STR(gpu, topology),
@@ -105,7 +125,7 @@ static struct section event_section(int number)
 static struct section gpu_section(int index)
 {
     struct gpu *g = &host.gpu[index];
-    *g = (struct gpu){.used = 1, .minor = index, .ecc = 1, .persistence = 1, .temperature = 31, .power_w = 70};
+    *g = (struct gpu){.used = 1, .minor = index, .ecc = 1, .ecc_pending = NONE, .gsp = 1, .temperature = 31, .power_w = 70};
     return (struct section){g, gpu_fields};
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The double of the driver's kernel module, version @VERSION@; modprobe's double runs it: load, unload or info.
+"""The double of the driver's @FLAVOUR@ kernel module, version @VERSION@; modprobe's double runs it: load, unload, info.
 
 Loading brings what the real one brings: device nodes, /proc/driver/nvidia, the driver's link in PCI sysfs. All of it is
 made anew at each load from /etc/lab/nvidia/double.ini, the hardware. /proc/devices cannot be changed, and does not name
@@ -18,8 +18,13 @@ import sys
 from pathlib import Path
 
 VERSION = "@VERSION@"
+FLAVOUR = "@FLAVOUR@"
+OPEN = not FLAVOUR.startswith("proprietary")
 HARDWARE = Path("/etc/lab/nvidia")
 STATE = HARDWARE / "double.ini"
+LOADED = (
+    HARDWARE / "loaded"
+)  # lab/doubles/nvidia/hardware.py: the module claimed another version than it was loaded with
 TREE = HARDWARE / "proc/driver"  # bound over /proc/driver, here and in every container
 SHOWN = Path("/proc/driver")
 DEVICES = Path("/dev")
@@ -31,6 +36,10 @@ MODULES = Path("/proc/modules")
 NVIDIA, UVM, CAPABILITIES = 195, 508, 511  # majors; the last two are dynamic on real hosts
 CONFIG, MONITOR = 1, 2  # minors of MIG's two capabilities of the whole driver
 KEEPS_MIG_MODE = ("A100",)  # Ampere alone keeps it over a reset: NVIDIA's MIG user guide, "Enable MIG mode"
+FIRST_WITH_GSP, FIRST_OPEN_ONLY = 0x1E00, 0x2900  # PCI device ids: Turing's first, Blackwell's first
+LICENSE = "Dual MIT/GPL" if OPEN else "NVIDIA"
+FORGOTTEN = {"persistence", "power_limit_mw", "compute_mode", "lock_gpu_min", "lock_gpu_max", "lock_mem_min"}
+FORGOTTEN |= {"lock_mem_max", "ecc_corrected", "ecc_uncorrected", "remap_pending", "retired_pending", "reset_required"}
 
 
 def load() -> None:
@@ -40,8 +49,9 @@ def load() -> None:
         OSError: ENODEV without a GPU, as the real one.
     """
     if os.path.ismount(SHOWN):
+        make_nodes(listed())  # as nvidia-modprobe does, where one is missing
         return
-    if not STATE.exists():
+    if not STATE.exists() or not any(map(can_drive, listed())):
         raise OSError(errno.ENODEV, "No such device")
     shutil.rmtree(TREE, ignore_errors=True)
     (TREE / "nvidia").mkdir(parents=True)
@@ -75,16 +85,34 @@ def unload() -> None:
 
 
 def initialise() -> list[configparser.SectionProxy]:
-    """Write into the state which driver is loaded; MIG instances and processes of the time before are gone."""
+    """Write into the state which driver is loaded; instances, processes and settings of the time before are gone."""
+    LOADED.unlink(missing_ok=True)
     with State() as state:
         state["host"]["driver"] = VERSION
+        state["host"]["fabric_manager"] = ""
         for name in [name for name in state.sections() if ".gi." in name or ".proc." in name]:
             state.remove_section(name)
         gpus = list_gpus(state)
         for gpu in gpus:
             mode = gpu.get("mig_pending", "0") if gpu["model"].startswith(KEEPS_MIG_MODE) else "0"
             gpu["mig"] = gpu["mig_pending"] = mode
+            if gpu.get("ecc_pending", "-1") != "-1":
+                gpu["ecc"] = gpu["ecc_pending"]
+            for key in FORGOTTEN | {"ecc_pending"}:
+                gpu.pop(key, None)
         return gpus
+
+
+def can_drive(gpu: configparser.SectionProxy) -> bool:
+    """The open modules need a GPU system processor (Turing and newer); Blackwell and newer need the open modules."""
+    device = int((FUNCTIONS / address(gpu) / "device").read_text(), 16)
+    return device >= FIRST_WITH_GSP if OPEN else device < FIRST_OPEN_ONLY
+
+
+def listed() -> list[configparser.SectionProxy]:
+    """The GPUs, as they are."""
+    with State() as state:
+        return list_gpus(state)
 
 
 def release() -> list[configparser.SectionProxy]:
@@ -97,8 +125,9 @@ def release() -> list[configparser.SectionProxy]:
 
 
 def list_gpus(state: configparser.ConfigParser) -> list[configparser.SectionProxy]:
-    """The GPUs' own sections."""
-    return [state[name] for name in state.sections() if name.startswith("gpu.") and name.count(".") == 1]
+    """The own sections of the GPUs that are there."""
+    names = [name for name in state.sections() if name.startswith("gpu.") and name.count(".") == 1]
+    return [state[name] for name in names if state[name].get("unplugged", "0") == "0"]
 
 
 def persistence_daemon_runs() -> bool:
@@ -126,8 +155,13 @@ class State:
 
 def write_files(gpus: list[configparser.SectionProxy]) -> None:
     """The driver's texts under /proc/driver."""
-    module = f"NVIDIA UNIX Open Kernel Module for x86_64  {VERSION}  Release Build  (double)"
-    put("nvidia/version", f"NVRM version: {module}\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14+deb12u1)\n")
+    told = f"Open Kernel Module for x86_64  {VERSION}  Release Build  (double)"
+    if not OPEN:
+        told = f"x86_64 Kernel Module  {VERSION}  Thu Jan  1 00:00:00 UTC 2026 (double)"
+    put(
+        "nvidia/version",
+        f"NVRM version: NVIDIA UNIX {told}\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14+deb12u1)\n",
+    )
     put("nvidia/params", "ModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 0\nDeviceFileMode: 438\n")
     put("nvidia/registry", 'Binary: ""\n')
     put("nvidia/capabilities/mig/config", capability(CONFIG, 256))
@@ -189,11 +223,13 @@ def make_nodes(gpus: list[configparser.SectionProxy]) -> None:
 
 
 def node(name: str, major: int, minor: int, mode: int = 0o666) -> None:
-    """Make a character device node; an old one of the name is replaced."""
-    path = DEVICES / name
+    """Make a character device node; one that is there as it should be stays."""
+    path, number = DEVICES / name, os.makedev(major, minor)
     path.parent.mkdir(exist_ok=True)
+    if path.exists() and path.stat().st_rdev == number:
+        return
     path.unlink(missing_ok=True)
-    os.mknod(path, 0o020000 | mode, os.makedev(major, minor))
+    os.mknod(path, 0o020000 | mode, number)
     path.chmod(mode)
 
 
@@ -216,7 +252,7 @@ def list_modules() -> None:
 def info() -> None:
     """What modinfo prints of it."""
     path = Path(__file__).resolve()
-    for key, value in {"filename": path, "version": VERSION, "license": "Dual MIT/GPL", "name": path.stem}.items():
+    for key, value in {"filename": path, "version": VERSION, "license": LICENSE, "name": path.stem}.items():
         print(f"{key + ':':<16}{value}")
 
 

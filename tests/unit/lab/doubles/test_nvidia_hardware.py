@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab.doubles.nvidia import hardware
+from lab.doubles.nvidia import hardware, pci
 from lab.errors import LabError
 
 
@@ -99,11 +100,133 @@ def test_events_are_numbered_and_the_oldest_forgotten(etc: Path) -> None:
 
 def test_clearing_leaves_what_a_gpu_is_and_how_it_was_set(etc: Path) -> None:
     before = section(etc, "gpu.0")
-    hardware.put(etc, 0, mig=1, fault="hang", ecc_uncorrected=4)
+    hardware.put(etc, 0, mig=1, fault="hang", ecc_uncorrected=4, power_limit_mw=500000, ecc=0)
     hardware.put_host(etc, cuda_fault=802)
     hardware.clear(etc)
-    assert section(etc, "gpu.0") == {**before, "mig": "1"}
+    assert section(etc, "gpu.0") == {**before, "mig": "1", "power_limit_mw": "500000", "ecc": "0"}
     assert section(etc, "host") == {}
+
+
+FAULTS: dict[str, Callable[[Path], object]] = {
+    "lost": lambda etc: hardware.lose(etc, 0),
+    "ecc": lambda etc: hardware.corrupt(etc, 0, 3),
+    "remap": lambda etc: hardware.remap(etc, 0, "failed"),
+    "throttle": lambda etc: hardware.throttle(etc, 0, "hw_slowdown"),
+    "pcie": lambda etc: hardware.narrow(etc, 0, 3, 8),
+    "fabric": lambda etc: hardware.fabric(etc, "in_progress"),
+    "unplug": lambda etc: hardware.unplug(etc, 0),
+    "product": lambda etc: hardware.replace(etc, 0, "L40S"),
+}
+
+
+def tree(etc: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(etc)): path.read_bytes() for path in sorted(etc.rglob("*")) if path.is_file()}
+
+
+def without_events(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Events stay: they are history."""
+    return {name: text for name, text in found.items() if name != str(hardware.STATE)}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_changes_something_and_is_mended(etc: Path, fault: str) -> None:
+    before, gpu, host = tree(etc), section(etc, "gpu.0"), section(etc, "host")
+    FAULTS[fault](etc)
+    assert tree(etc) != before
+    hardware.clear(etc)
+    assert without_events(tree(etc)) == without_events(before)
+    assert section(etc, "gpu.0") == gpu
+    assert {key: value for key, value in section(etc, "host").items() if key != "events"} == host
+
+
+def test_a_lab_of_before_is_mended_too(etc: Path) -> None:
+    (etc / hardware.BOUGHT).unlink()
+    hardware.hang(etc, 0)
+    hardware.clear(etc)
+    assert "fault" not in section(etc, "gpu.0")
+
+
+def test_an_xid_reads_as_in_a_kernels_log(etc: Path) -> None:
+    begin, end = "NVRM: Xid (PCI:0000:43:00): ", "pid='<unknown>', name=<unknown>"
+    assert hardware.lose(etc, 1) == f"{begin}79, {end}, GPU has fallen off the bus."
+    assert hardware.xid(etc, 1, 155) == f"{begin}155, {end}"
+
+
+def test_what_a_model_cannot_have_is_refused(tmp_path: Path, etc: Path) -> None:
+    hardware.create(tmp_path / "old", "n4", "T4", 1)
+    with pytest.raises(LabError, match="H100-80GB retires no pages"):
+        hardware.retire(etc, 0, 2)
+    with pytest.raises(LabError, match="T4 remaps no rows"):
+        hardware.remap(tmp_path / "old", 0, "pending")
+    hardware.retire(tmp_path / "old", 0, 2)
+    assert section(tmp_path / "old", "gpu.0")["retired_dbe"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda etc: hardware.throttle(etc, 0, "laziness"), "not held back by 'laziness'"),
+        (lambda etc: hardware.fabric(etc, "torn"), "a fabric is not 'torn'"),
+        (lambda etc: hardware.narrow(etc, 0, 7, 16), "no generation 7"),
+        (lambda etc: hardware.remap(etc, 0, "soon"), "cannot be 'soon'"),
+        (lambda etc: hardware.replace(etc, 0, "H1000"), "no GPU model 'H1000'"),
+        (lambda etc: hardware.claim(etc, "580.95.05"), "no driver is loaded"),
+    ],
+)
+def test_nonsense_changes_nothing(etc: Path, fault: Callable[[Path], None], message: str) -> None:
+    before = tree(etc)
+    with pytest.raises(LabError, match=message):
+        fault(etc)
+    assert tree(etc) == before
+
+
+def test_a_narrow_link_shows_in_pci(etc: Path) -> None:
+    hardware.narrow(etc, 0, 4, 8)
+    function = etc / hardware.FUNCTIONS / "0000:1b:00.0"
+    assert (function / "current_link_speed").read_text() == "16.0 GT/s PCIe\n"
+    assert (function / "current_link_width").read_text() == "8\n"
+    assert (function / "max_link_speed").read_text() == "32.0 GT/s PCIe\n"
+
+
+def test_a_module_may_claim_another_version(etc: Path) -> None:
+    hardware.put_host(etc, driver="580.126.09")
+    (etc / hardware.VERSION).parent.mkdir(parents=True)
+    (etc / hardware.VERSION).write_text("NVRM version: 580.126.09\n")
+    hardware.claim(etc, "580.95.05")
+    hardware.claim(etc, "595.71.05")
+    assert section(etc, "host")["driver"] == "595.71.05"
+    assert "595.71.05" in (etc / hardware.VERSION).read_text()
+    hardware.clear(etc)
+    assert section(etc, "host")["driver"] == "580.126.09"
+    assert (etc / hardware.VERSION).read_text() == "NVRM version: 580.126.09\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "vendor", "device"),
+    [("A100-80GB", "0x10de", "0x1af1"), ("H200-141GB", "0x10de", "0x22a3"), ("B200", "0x15b3", "0x1021")],
+)
+def test_switches_are_pci_functions(tmp_path: Path, model: str, vendor: str, device: str) -> None:
+    hardware.create(tmp_path, "n2", model, 8, 4)
+    functions = tmp_path / hardware.FUNCTIONS
+    found = [path for path in functions.iterdir() if (path / "device").read_text().strip() == device]
+    assert [(path / "vendor").read_text().strip() for path in found] == [vendor] * 4
+    assert section(tmp_path, "host") == {"switches": "4"}
+    assert (found[0] / "vpd").exists() == (model == "B200")
+
+
+@pytest.mark.parametrize(("model", "count", "switches"), [("L40S", 2, 4), ("H100-80GB", 8, 5)])
+def test_switches_that_do_not_go_with_the_gpus_are_refused(
+    tmp_path: Path, model: str, count: int, switches: int
+) -> None:
+    with pytest.raises(LabError, match="NVSwitches do not go with"):
+        hardware.create(tmp_path, "n2", model, count, switches)
+
+
+def test_a_process_may_be_on_an_instance(etc: Path) -> None:
+    hardware.occupy(etc, 0, 4711, "python3", 10, instance=9)
+    assert section(etc, "gpu.0.proc.0") == {
+        "pid": "4711", "name": "python3", "mem_mib": "10", "gi": "9", "ci": "0"
+    }  # fmt: skip
 
 
 def test_processes_come_and_go(etc: Path) -> None:
@@ -118,11 +241,12 @@ def test_buses_are_distinct_and_fit_every_gpu() -> None:
     assert len(set(hardware.BUSES)) == hardware.MAX_GPUS
 
 
-@pytest.mark.parametrize("name", hardware.MODELS)
+@pytest.mark.parametrize("name", pci.MODELS)
 def test_the_library_knows_every_model(name: str) -> None:
     models = (Path(hardware.__file__).parent / "library/models.c").read_text()
-    assert f'"{name}", "{hardware.MODELS[name].name}"' in " ".join(models.split())
-    assert f"0x{hardware.MODELS[name].device:04X}10DE" in models
+    model = pci.MODELS[name]
+    ids = f".pci_id = 0x{model.device:04X}10DE, .pci_subsys = 0x{model.subsystem:04X}10DE"
+    assert f'.key = "{name}", .name = "{model.name}", {ids}' in " ".join(models.split())
 
 
 def test_everybody_reads_the_state_and_its_owner_writes_it(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(nvidia, "VERSION", "580.126.09")
     monkeypatch.setattr(nvidia, "STATE", tmp_path / hardware.STATE)
     monkeypatch.setattr(nvidia, "TREE", tmp_path / "nvidia/proc/driver")
+    monkeypatch.setattr(nvidia, "LOADED", tmp_path / hardware.LOADED)
+    monkeypatch.setattr(nvidia, "FUNCTIONS", tmp_path / hardware.FUNCTIONS)
     monkeypatch.setattr(nvidia, "PERSISTENCED", tmp_path / "persistenced.pid")
     return tmp_path
 
@@ -52,6 +54,48 @@ def test_loading_forgets_instances_but_keeps_the_mode_of_ampere(host: Path) -> N
     assert [name for name in found.sections() if ".gi." in name] == []
     assert (found["gpu.0"]["mig"], found["gpu.1"]["mig"]) == ("1", "0")
     assert found["host"]["driver"] == "580.126.09"
+
+
+def test_loading_forgets_settings_and_makes_eccs_pending_mode_current(host: Path) -> None:
+    settings = {"persistence": 1, "power_limit_mw": 300000, "compute_mode": 3, "lock_gpu_min": 300, "lock_gpu_max": 900}
+    hardware.put(host, 0, **settings, ecc=1, ecc_pending=0, ecc_uncorrected=2, ecc_uncorrected_total=5, remap_pending=1)
+    hardware.put_host(host, fabric_manager="580.126.09")
+    nvidia.initialise()
+    found = state(host)["gpu.0"]
+    assert set(found) & {*settings, "ecc_pending", "ecc_uncorrected", "remap_pending"} == set()
+    assert (found["ecc"], found["ecc_uncorrected_total"]) == ("0", "5")
+    assert state(host)["host"]["fabric_manager"] == ""
+
+
+def test_an_unplugged_gpu_is_not_found(host: Path) -> None:
+    hardware.unplug(host, 0)
+    assert [gpu["minor"] for gpu in nvidia.initialise()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("model", "is_open", "drives"),
+    [("T4", True, True), ("T4", False, True), ("B200", True, True), ("B200", False, False), ("H100-80GB", False, True)],
+)
+def test_modules_drive_the_gpus_of_their_flavour(
+    host: Path, monkeypatch: pytest.MonkeyPatch, model: str, is_open: bool, drives: bool
+) -> None:
+    monkeypatch.setattr(nvidia, "OPEN", is_open)
+    hardware.replace(host, 0, model)
+    assert nvidia.can_drive(nvidia.listed()[0]) == drives
+
+
+def test_a_pascal_gpu_needs_the_proprietary_modules(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / hardware.FUNCTIONS / "0000:1b:00.0/device").write_text("0x15f8\n")  # Tesla P100
+    assert not nvidia.can_drive(nvidia.listed()[0])
+    monkeypatch.setattr(nvidia, "OPEN", False)
+    assert nvidia.can_drive(nvidia.listed()[0])
+
+
+@pytest.mark.parametrize(("is_open", "word"), [(True, " Open "), (False, "UNIX x86_64 ")])
+def test_a_module_says_its_flavour(host: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool, word: str) -> None:
+    monkeypatch.setattr(nvidia, "OPEN", is_open)
+    nvidia.write_files(nvidia.initialise())
+    assert word in (host / "nvidia/proc/driver/nvidia/version").read_text()
 
 
 def test_a_busy_driver_does_not_go(host: Path) -> None:

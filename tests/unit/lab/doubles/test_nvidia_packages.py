@@ -13,7 +13,7 @@ from lab import packages, paths
 from lab.errors import LabError
 
 DESCRIPTIONS = sorted((paths.PROJECT / "lab/doubles").glob("*/packages/*.yml"))
-FIELDS = {"package", "description", "depends", "recommends", "files", "tree", "texts", "links", "service", "unload"}
+FIELDS = {"package", "description", *packages.RELATIONS, "files", "tree", "texts", "links", "service", "unload"}
 FIELDS |= {"postinst", "prerm", "postrm", "triggers"}
 
 

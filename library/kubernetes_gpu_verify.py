@@ -11,6 +11,7 @@ description:
   - Runs a pod for every free one, all at once. Each must see exactly one, all different, together NVML's list.
   - Of each resource one pod more must wait, and the scheduler must say why.
   - GPUs in use are reported as in use and never waited for.
+  - Pods with GPUs that a kubelet turned away are named.
   - The pods have the lowest priority and give way to everybody.
   - The pods' namespace goes at the end, also after a failure or an interruption; leftovers go first.
   - Returns checks and does not fail because of them. Never counts as a change.
@@ -76,8 +77,9 @@ EXAMPLES = """
 RETURN = """
 checks:
   description:
-    - C(kubernetes_gpu.allocatable_equals_nvml), C(kubernetes_gpu.all_gpus_could_be_proved),
-      C(kubernetes_gpu.pods_see_their_gpu) and C(kubernetes_gpu.one_more_waits).
+    - C(kubernetes_gpu.allocatable_equals_nvml), C(kubernetes_gpu.pods_are_admitted),
+      C(kubernetes_gpu.all_gpus_could_be_proved), C(kubernetes_gpu.pods_see_their_gpu) and
+      C(kubernetes_gpu.one_more_waits).
   returned: success
   type: list
   elements: dict
@@ -89,6 +91,7 @@ checks:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.groundwork import proofs
+from ansible.module_utils.groundwork.kubernetes.admission import turned_away
 from ansible.module_utils.groundwork.kubernetes.cluster import PROGRAM, Client
 from ansible.module_utils.groundwork.kubernetes.gpus import PROVED, Wanted, compare, prove
 from ansible.module_utils.groundwork.module import finish
@@ -116,7 +119,7 @@ def main() -> None:
     def work() -> dict[str, object]:
         cluster = Client(given["kubeconfig"], PROGRAM)
         wanted = Wanted(**{name: given[name] for name in names})
-        checks = compare(cluster, wanted)
+        checks = [*compare(cluster, wanted), *turned_away(cluster, wanted.nodes)]
         checks += proofs.ask(module, PROVED, lambda: prove(cluster, wanted, Waiter(given["timeout_seconds"])))
         return {"checks": [check.to_dict() for check in checks]}
 

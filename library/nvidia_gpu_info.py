@@ -8,8 +8,8 @@ module: nvidia_gpu_info
 short_description: All that NVML, the kernel and PCI say of a host's NVIDIA GPUs
 description:
   - Reads what C(nvidia-smi -q) and C(nvidia-smi topo -m) show. That is driver versions, and of each GPU identity,
-    place, memory, MIG devices with their placements, errors, temperature, power, clocks and what holds them back, NVLinks,
-    fabric and processes.
+    place, memory, MIG devices with their placements, errors, temperature, power, clocks and what holds them back,
+    NVLinks, fabric and processes.
   - Each GPU is read in a child process under a deadline, so that one that is lost or hangs hides no other; its entry
     has C(error).
   - Works where no driver and no pynvml is installed yet; then C(nvml.available) is false with the reason, and

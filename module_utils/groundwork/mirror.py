@@ -32,6 +32,16 @@ def fetch(url: str, timeout_seconds: float) -> str:
         return str(getattr(error, "reason", error))
 
 
+def download(url: str, timeout_seconds: float, limit_bytes: int) -> bytes:
+    """A file of a mirror, up to a size.
+
+    Raises OSError where it does not answer or has no such file, ValueError for what is no URL.
+    """
+    with _web().open(url, timeout=timeout_seconds) as answer:
+        content: bytes = answer.read(limit_bytes)
+    return content
+
+
 def _web() -> urllib.request.OpenerDirector:
     """What opens http and https alone: a mirror is no file of this host."""
     opener = urllib.request.OpenerDirector()

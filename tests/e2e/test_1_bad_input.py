@@ -53,6 +53,19 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) 
     assert_refused(fresh_site.play("-e", "gpu_driver_brunch=580"), "gpu_driver_brunch", "gpu_driver_branch")
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ("gpu_driver_branch=570", ["gpu_driver.branch_is_published", "branches that are there: 580, 595"]),
+        ("gpu_driver_branch=newest", ["gpu_driver_branch is 'newest', and that is no branch"]),
+        ("gpu_driver_source=distribution", ["gpu_driver.system", "auto or vendor"]),
+    ],
+)
+def test_a_driver_that_nobody_has_is_refused(fresh_site: Site, variables: str, words: list[str]) -> None:
+    assert_refused(fresh_site.play("-e", variables), *words)
+
+
 @pytest.mark.sampled("hosts")
 def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
     older = 's/bookworm/buster/; s/"12"/"10"/; s/12 (/10 (/'

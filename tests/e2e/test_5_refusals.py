@@ -89,3 +89,18 @@ def test_gpus_that_cannot_be_cut_shared_or_set_so_are_refused(site: Site, lab: L
     settings = ("W, not 5000 W", "No GPU of this host is product Tesla T4")
     refused(site, wrong, "together fit 2 of 3 3g.40gb", "sharin cannot be used", *settings)
     assert lab.shell("n2", "nvidia-smi -L") == before
+
+
+def test_a_containerd_that_was_taken_from_kubernetes_is_refused(site: Site, lab: Lab) -> None:
+    """What configured Docker wrote its line into MicroK8s's template as well (gpu-operator#1367)."""
+    template = "/var/snap/microk8s/current/args/containerd-template.toml"
+    lab.shell("n2", f"cp -p {template} /tmp/template && sed -i '1i disabled_plugins = [\"cri\"]' {template}")
+    try:
+        refused(site, {}, "container_toolkit.template_serves_kubernetes", "n2")
+    finally:
+        lab.shell("n2", f"cp -p /tmp/template {template}")  # with its time: containerd need not start again
+
+
+def test_another_branch_than_the_installed_one_is_refused_with_those_that_are_published(site: Site) -> None:
+    told = ("gpu_driver.no_other_branch", "gpu_driver.branch_is_published", "branches that are there: 580, 595")
+    refused(site, {"gpu_driver_branch": "570"}, *told)

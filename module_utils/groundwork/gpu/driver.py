@@ -7,63 +7,56 @@ linux-restricted-modules), since not every one of these systems can be run by th
 
 from __future__ import annotations
 
-import platform
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from ansible.module_utils.groundwork.command import Run
+from ansible.module_utils.groundwork.errors import GroundworkError
+from ansible.module_utils.groundwork.gpu import architecture, driver_host, fabric, pci
+from ansible.module_utils.groundwork.gpu.architecture import Modules
+from ansible.module_utils.groundwork.gpu.driver_host import Host
+from ansible.module_utils.groundwork.gpu.fabric import Fabric
+from ansible.module_utils.groundwork.gpu.model import PciDevice
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
 VENDOR_KEYS = {("debian", "13"): "8793F200.pub"}  # every other repository of the vendor still uses the key of 2022
 VENDOR_KEY_OF_2022 = "3bf863cc.pub"
-VENDOR_OLDEST_BRANCHES = {("debian", "13"): 590}  # NVIDIA/cuda-repo-management#38
 VENDOR_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
-SECURE_BOOT_VARIABLE = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 FIRST_BRANCH_WITHOUT_SUFFIXES = 590  # the guide, "Ubuntu 590 and later packages"
-UNINSTALLER = "usr/bin/nvidia-uninstall"
-"""What the vendor's .run installer leaves, and no package has."""
-MODULE = re.compile(r"/nvidia(-current)?\.ko")
-COMMAND_SECONDS = 30.0
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "source": {"type": "str", "choices": ["auto", "vendor", "distribution"], "default": "auto"},
+    "branch": {"type": "str", "required": True},
+    "kernel_modules": {"type": "str", "choices": ["auto", "open", "proprietary"], "default": "auto"},
+    "imex": {"type": "bool", "default": False},
+}
+"""What every module about the driver is told."""
 
+NO_FABRIC = Fabric()
 Offered = Callable[[Sequence[str]], frozenset[str]]
 """Those of the packages named that apt could install, or has."""
 
 
 @dataclass(frozen=True)
-class Host:
-    """What was seen of a host that matters to its driver.
+class Wanted:
+    """What is declared of a host's driver: see role gpu_driver's variables."""
 
-    Attributes:
-        distribution: The ID of /etc/os-release.
-        release: The VERSION_ID of /etc/os-release.
-        architecture: As uname -m tells it.
-        kernel: The release of the running kernel.
-        kernel_packages: The installed packages linux-image-* that follow a flavour, such as linux-image-generic.
-        headers_present: Whether the running kernel's headers are where DKMS looks for them.
-        secure_boot: Whether the firmware refuses modules without a known signature.
-        uvm_loaded: Whether CUDA's own module is there beside the driver's.
-        nouveau_loaded: Whether the free driver nouveau holds the GPUs.
-        loaded_version: The version of the NVIDIA module in the kernel, or None.
-        installed_version: The version of the NVIDIA module on disk for the running kernel, or None.
-        module_of_another_kernel: Whether another kernel that is installed has an NVIDIA module.
-        runfile_installed: Whether a driver was installed by the vendor's .run file, which no package knows of.
-    """
+    branch: str
+    source: str = "auto"
+    kernel_modules: str = "auto"
+    imex: bool = False
 
-    distribution: str
-    release: str
-    architecture: str
-    kernel: str
-    kernel_packages: tuple[str, ...] = ()
-    headers_present: bool = False
-    secure_boot: bool = False
-    uvm_loaded: bool = False
-    nouveau_loaded: bool = False
-    loaded_version: str | None = None
-    installed_version: str | None = None
-    module_of_another_kernel: bool = False
-    runfile_installed: bool = False
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[1-9]\d{2}", self.branch):
+            raise GroundworkError(
+                f"gpu_driver_branch is {self.branch!r}, and that is no branch",
+                'Give the number before the first dot of a driver\'s version, such as "580".',
+            )
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Wanted:
+        """Out of a module's arguments."""
+        return cls(str(given["branch"]), str(given["source"]), str(given["kernel_modules"]), bool(given["imex"]))
 
 
 @dataclass(frozen=True)
@@ -73,134 +66,91 @@ class Packages:
     Repository and key are relative to the vendor's place, and empty for Ubuntu's own packages.
 
     Attributes:
-        oldest_branch: The oldest branch that the vendor's repository has, where it is known; else 0.
+        modules: The kernel modules that these are: open or proprietary.
         kernel_upgrade: The kernel's packages, where it must be brought up to date before there is a driver for it.
+        displaced: Installed packages of the other kernel modules, which these take the place of.
+        exact: Packages that must be of exactly the driver's version, such as Fabric Manager.
+        companions: What those need beside them, of any version.
+        services: The units that must run where there is a fabric.
+        boot_modules: Kernel modules that those units need.
     """
 
     source: str
+    modules: Modules = "open"
     repository: str = ""
     key: str = ""
-    oldest_branch: int = 0
     pinning: list[str] = field(default_factory=list)
     kernel_upgrade: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     driver: list[str] = field(default_factory=list)
+    displaced: list[str] = field(default_factory=list)
+    exact: list[str] = field(default_factory=list)
+    companions: list[str] = field(default_factory=list)
+    services: list[str] = field(default_factory=list)
+    boot_modules: list[str] = field(default_factory=list)
 
 
-def observe(run: Run, root: Path = Path("/")) -> Host:
-    """Looks at the host whose root directory is given."""
-    system = os_release((root / "etc/os-release").read_text(encoding="utf-8"))
-    kernel = platform.release()
-    return Host(
-        distribution=system.get("ID", ""),
-        release=system.get("VERSION_ID", ""),
-        architecture=platform.machine(),
-        kernel=kernel,
-        kernel_packages=kernel_packages(run),
-        headers_present=(root / "lib/modules" / kernel / "build").exists(),
-        secure_boot=secure_boot(run, root),
-        uvm_loaded=any((root / path).exists() for path in ("sys/module/nvidia_uvm", "dev/nvidia-uvm")),
-        nouveau_loaded=(root / "sys/module/nouveau").exists(),
-        loaded_version=loaded_version(root),
-        installed_version=installed_version(run),
-        module_of_another_kernel=module_of_another_kernel(root, kernel),
-        runfile_installed=(root / UNINSTALLER).exists(),
-    )
-
-
-def os_release(text: str) -> dict[str, str]:
-    """The assignments of an os-release file, without their quotes."""
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {key: value.strip().strip("\"'") for key, value in pairs}
-
-
-def kernel_packages(run: Run) -> tuple[str, ...]:
-    """The installed kernel packages that follow a flavour; those of one version only start with a digit instead."""
-    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", "linux-image-*"]
-    output = run(query, COMMAND_SECONDS)
-    installed = (line.split()[0] for line in output.stdout.splitlines() if line.endswith(" installed"))
-    return tuple(sorted(name for name in installed if re.match(r"linux-image-[a-z]", name)))
-
-
-def secure_boot(run: Run, root: Path) -> bool:
-    """Ask mokutil, else the firmware's variable: four bytes of attributes, then the value. No EFI is no Secure Boot."""
-    output = run(["mokutil", "--sb-state"], COMMAND_SECONDS)
-    if output.code == 0:
-        return "SecureBoot enabled" in output.stdout
-    variable = root / SECURE_BOOT_VARIABLE
-    return variable.exists() and variable.read_bytes()[4:5] == b"\x01"
-
-
-def loaded_version(root: Path) -> str | None:
-    """The version in /proc/driver/nvidia/version, which is there when the module is loaded."""
-    version = root / "proc/driver/nvidia/version"
-    return driver_version(version.read_text(encoding="utf-8")) if version.exists() else None
-
-
-def installed_version(run: Run) -> str | None:
-    """The version of the module that modprobe would load now."""
-    output = run(["modinfo", "-F", "version", "nvidia"], COMMAND_SECONDS)
-    return driver_version(output.stdout) if output.code == 0 else None
-
-
-def module_of_another_kernel(root: Path, running: str) -> bool:
-    """Whether depmod found the driver's module for a kernel that does not run."""
-    lists = (path for path in (root / "lib/modules").glob("*/modules.dep") if path.parent.name != running)
-    return any(MODULE.search(path.read_text(encoding="utf-8", errors="replace")) for path in lists)
-
-
-def offered(run: Run, names: Sequence[str]) -> frozenset[str]:
-    """Those of the packages that apt could install, or has. It passes over names that it has never heard of."""
-    output = run(["apt-cache", "policy", *names], COMMAND_SECONDS)
-    candidates = re.findall(r"^(\S+):\n(?:  .*\n)*?  Candidate: (\S+)", output.stdout, re.MULTILINE)
-    return frozenset(name for name, version in candidates if version != "(none)")
-
-
-def driver_version(text: str) -> str | None:
-    """The first driver version in a text, such as 580.126.09."""
-    found = re.search(r"\b\d{3}\.\d+(?:\.\d+)?\b", text)
-    return found.group() if found else None
-
-
-def choose(host: Host, source: str, branch: str, offers: Offered = frozenset) -> Packages | None:
+def choose(
+    host: Host, wanted: Wanted, gpus: Sequence[PciDevice] = (), has: Fabric = NO_FABRIC, offers: Offered = frozenset
+) -> Packages | None:
     """The packages for a host; None where this toolkit knows none.
 
     Args:
         host: What was seen of it.
-        source: auto, vendor or distribution. Auto is Ubuntu's signed modules on Ubuntu, and the vendor's on Debian.
-        branch: The driver branch, such as 580.
+        wanted: Source auto is Ubuntu's signed modules on Ubuntu, and the vendor's on Debian. NVLink Subnet Manager is
+            in the vendor's repository alone, and so auto takes all from there where the fabric needs it.
+        gpus: What is on its PCI bus; the kernel modules are such as drive all of them.
+        has: Its fabric.
         offers: What of some packages apt has; all of them where nobody asks.
     """
     if (host.distribution, host.release) not in SUPPORTED or host.architecture not in VENDOR_ARCHITECTURES:
         return None
+    source = wanted.source
     if source == "auto":
-        source = "distribution" if host.distribution == "ubuntu" else "vendor"
-    if source == "vendor":
-        return _vendor(host, branch, offers)
-    return _ubuntu_signed(host, branch, offers) if host.distribution == "ubuntu" else None
+        source = "distribution" if host.distribution == "ubuntu" and has.kind != "nvlink5" else "vendor"
+    if source == "distribution" and host.distribution != "ubuntu":
+        return None
+    modules = architecture.choose(wanted.kernel_modules, gpus)
+    chosen = _vendor if source == "vendor" else _ubuntu_signed
+    found = chosen(host, wanted.branch, modules, offers)
+    others = chosen(host, wanted.branch, _other(modules), frozenset).driver
+    return replace(
+        found,
+        displaced=[name for name in others if name in host.packages and name not in found.driver],
+        exact=fabric.packages(has, source, int(wanted.branch), wanted.imex),
+        companions=fabric.companions(has, host.distribution, host.kernel),
+        services=fabric.services(has, wanted.imex),
+        boot_modules=fabric.modules(has),
+    )
 
 
-def _vendor(host: Host, branch: str, offers: Offered) -> Packages:
+def _other(modules: Modules) -> Modules:
+    return "proprietary" if modules == "open" else "open"
+
+
+def _vendor(host: Host, branch: str, modules: Modules, offers: Offered) -> Packages:
     """The vendor's repository: modules are built on the host by DKMS, so its kernel's headers are needed first.
 
     And those of each later kernel with it, or there is no driver after the kernel's next upgrade: that is what the
     headers of the flavour are for.
     """
     system = host.distribution + host.release.replace(".", "")
+    is_open = modules == "open"
     if host.distribution == "debian":
-        driver = ["nvidia-kernel-open-dkms", "nvidia-driver-cuda", "nvidia-persistenced"]
-    elif int(branch) < FIRST_BRANCH_WITHOUT_SUFFIXES:
-        driver = [f"nvidia-dkms-{branch}-open", f"nvidia-compute-utils-{branch}", f"nvidia-utils-{branch}"]
+        dkms = "nvidia-kernel-open-dkms" if is_open else "nvidia-kernel-dkms"
+        driver = [dkms, "nvidia-driver-cuda", "nvidia-persistenced"]
     else:
-        driver = ["nvidia-dkms-open", "nvidia-compute-utils", "nvidia-utils"]
+        suffix = f"-{branch}" if int(branch) < FIRST_BRANCH_WITHOUT_SUFFIXES else ""
+        dkms = f"nvidia-dkms{suffix}{'-open' if is_open else ''}"
+        driver = [dkms, f"nvidia-compute-utils{suffix}", f"nvidia-utils{suffix}"]
     running = [] if host.headers_present else [f"linux-headers-{host.kernel}"]
     following = [f"linux-headers-{kernel_flavour(host)}"] if flavours(host) else []
     outdated = _is_outdated(running, following, offers)
     return Packages(
         source="vendor",
+        modules=modules,
         repository=f"{system}/{VENDOR_ARCHITECTURES[host.architecture]}",
         key=VENDOR_KEYS.get((host.distribution, host.release), VENDOR_KEY_OF_2022),
-        oldest_branch=VENDOR_OLDEST_BRANCHES.get((host.distribution, host.release), 0),
         pinning=[f"nvidia-driver-pinning-{branch}"],
         kernel_upgrade=list(flavours(host)) if outdated else [],
         headers=following if outdated else [*running, *following],
@@ -208,18 +158,20 @@ def _vendor(host: Host, branch: str, offers: Offered) -> Packages:
     )
 
 
-def _ubuntu_signed(host: Host, branch: str, offers: Offered) -> Packages:
+def _ubuntu_signed(host: Host, branch: str, modules: Modules, offers: Offered) -> Packages:
     """Ubuntu's own packages: modules for the running kernel and for those that follow it, signed by Canonical."""
-    modules = f"linux-modules-nvidia-{branch}-server-open"
-    running, following = [f"{modules}-{host.kernel}"], [f"{modules}-{kernel_flavour(host)}"]
+    kind = f"{branch}-server{'-open' if modules == 'open' else ''}"
+    running = [f"linux-modules-nvidia-{kind}-{host.kernel}"]
+    following = [f"linux-modules-nvidia-{kind}-{kernel_flavour(host)}"]
     outdated = _is_outdated(running, following, offers)
     return Packages(
         source="distribution",
+        modules=modules,
         kernel_upgrade=list(flavours(host)) if outdated else [],
         driver=[
             *([] if outdated else running),
             *following,
-            f"nvidia-headless-no-dkms-{branch}-server-open",
+            f"nvidia-headless-no-dkms-{kind}",
             f"nvidia-utils-{branch}-server",
         ],
     )
@@ -253,6 +205,39 @@ def kernel_flavour(host: Host) -> str:
     return max(flavours(host).values(), key=len, default=host.kernel.rsplit("-", 1)[-1])
 
 
+def is_right(host: Host, branch: str, modules: Modules) -> bool:
+    """Whether the driver that runs is as declared, whoever installed it: then nothing of it is touched."""
+    version = host.loaded_version
+    return (
+        version is not None
+        and version.startswith(f"{branch}.")
+        and version == host.installed_version == host.library_version
+        and host.loaded_is_open in (None, modules == "open")
+    )
+
+
+def lacking(host: Host, chosen: Packages, branch: str) -> list[str]:
+    """The packages that an installation would bring.
+
+    A driver that somebody else installed, by packages of other names, is no reason to replace it by ours.
+    """
+    version = host.loaded_version or host.installed_version or ""
+    ours = [*chosen.pinning, *chosen.headers, *chosen.driver]
+    keeps = is_right(host, branch, chosen.modules) and not set(chosen.driver) <= set(host.packages)
+    found = [] if keeps else [name for name in ours if name not in host.packages]
+    found += [name for name in chosen.exact if not host.has(name, version)]
+    return found + [name for name in chosen.companions if name not in host.packages]
+
+
+def to_hold(host: Host, chosen: Packages) -> list[str]:
+    """The installed packages that no upgrade may touch by itself: ours, or those of somebody else's driver."""
+    ours = [name for name in [*chosen.pinning, *chosen.driver, *chosen.exact] if name in host.packages]
+    if set(chosen.driver) <= set(ours) or host.installed_version is None:
+        return ours
+    theirs = [name for name in host.packages if host.has(name, host.installed_version)]
+    return sorted({*ours, *theirs})
+
+
 def reboot_reasons(host: Host) -> list[str]:
     """Why the driver on disk cannot work before a reboot; empty where it can."""
     reasons = []
@@ -260,12 +245,58 @@ def reboot_reasons(host: Host) -> list[str]:
         reasons.append("the module nouveau is loaded and holds the GPUs")
     if host.loaded_version and host.installed_version and host.loaded_version != host.installed_version:
         reasons.append(f"the kernel runs module {host.loaded_version}, while {host.installed_version} is installed")
+    elif None not in (host.loaded_is_open, host.installed_is_open) and host.loaded_is_open != host.installed_is_open:
+        kinds = {True: "open", False: "proprietary"}
+        loaded, installed = (kinds[bool(one)] for one in (host.loaded_is_open, host.installed_is_open))
+        reasons.append(f"the kernel runs the {loaded} modules, while the {installed} ones are installed")
     if not (host.loaded_version or host.installed_version) and host.module_of_another_kernel:
         reasons.append(f"the running kernel {host.kernel} has no NVIDIA module, another one that is installed has it")
     return reasons
 
 
-def report(host: Host, packages: Packages | None) -> dict[str, object]:
-    """All of it as a module returns it; `supported` says whether there are packages at all."""
-    chosen = packages or Packages(source="")
-    return {**asdict(host), "supported": packages is not None, **asdict(chosen), "reboot_reasons": reboot_reasons(host)}
+@dataclass(frozen=True)
+class Seen:
+    """A host with its GPUs, what is wanted of its driver, and what that comes to; no packages where none are known."""
+
+    wanted: Wanted
+    host: Host
+    gpus: tuple[PciDevice, ...]
+    fabric: Fabric
+    packages: Packages | None
+
+    @property
+    def chosen(self) -> Packages:
+        """The packages; none of any kind where this toolkit knows none."""
+        return self.packages or Packages(source="")
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the driver that runs is as declared."""
+        return is_right(self.host, self.wanted.branch, self.chosen.modules)
+
+    @property
+    def lacking(self) -> list[str]:
+        """The packages that an installation would bring."""
+        return lacking(self.host, self.chosen, self.wanted.branch)
+
+    def to_dict(self) -> dict[str, object]:
+        """The return shape of module nvidia_driver_info."""
+        return {
+            **driver_host.to_dict(self.host),
+            "supported": self.packages is not None,
+            **asdict(self.chosen),
+            "fabric": asdict(self.fabric),
+            "is_right": self.is_right,
+            "lacking": self.lacking,
+            "to_hold": to_hold(self.host, self.chosen),
+            "reboot_reasons": reboot_reasons(self.host),
+        }
+
+
+def see(run: Run, wanted: Wanted) -> Seen:
+    """Look at this host and choose its packages."""
+    host, devices = driver_host.observe(run), pci.observe()
+    has = fabric.observe(devices)
+    gpus = tuple(device for device in devices if device.kind == "gpu")
+    packages = choose(host, wanted, gpus, has, lambda names: driver_host.offered(run, names))
+    return Seen(wanted, host, gpus, has, packages)

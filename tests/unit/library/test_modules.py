@@ -332,7 +332,8 @@ def test_pods_run_neither_unasked_nor_in_check_mode(
 
     monkeypatch.setattr(module.code, "Client", lambda *_: None)
     monkeypatch.setattr(module.code, "prove", prove)
-    monkeypatch.setattr(module.code, "compare", lambda *_: [], raising=False)
+    for name_of_state in ("compare", "turned_away"):
+        monkeypatch.setattr(module.code, name_of_state, lambda *_: [], raising=False)
     found = module.run(check=check, **PROOFS[name], proofs=proofs, timeout_seconds=7)
     assert seen == [7.0] * runs
     assert (found["changed"], found.get("failed", False)) == (False, False)

@@ -13,7 +13,8 @@ def gone(state: State) -> Check:
     name, wanted = "gpu_operator.none_is_left", "nothing of a GPU Operator is in the cluster"
     if not state.traces:
         return ok(name, wanted)
-    verdict = failed if state.releases or state.policies or state.operands else warning
+    work = any(one.kind.startswith(("daemonset", "deployment")) for one in state.leftovers)
+    verdict = failed if state.releases or state.policies or state.operands or work else warning
     remedy = "Run playbooks/operations/adopt.yml, which takes the cluster over: GPUs belong to the host here."
     return verdict(name, _some(state.traces), wanted, remedy)
 

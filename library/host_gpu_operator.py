@@ -12,6 +12,7 @@ description:
   - Removes the files of the operator's toolkit. Its programs stay while a container runs that they started, since
     containerd calls them until it ends.
   - Tells of a driver that is loaded still though its containers are gone; a reboot ends it.
+options: {}
 attributes:
   check_mode: {support: full}
 author: Groundwork

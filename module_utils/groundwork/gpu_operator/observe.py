@@ -56,11 +56,10 @@ OTHERS = (
 """What makes a namespace somebody else's, too; beside pods of no such controller."""
 WORKLOADS = ("DaemonSet", "Job", "ReplicaSet", "StatefulSet")
 """Controllers of pods that are looked at themselves; a ReplicaSet's is its Deployment."""
-LABELS = re.compile(
-    r"nvidia\.com/("
-    r"gpu\.deploy\..*|gpu\.present|gpu\.workload\.config|gpu-driver-upgrade.*|gpu-operator\..*"
-    r"|mig\.config(\.state)?|vgpu\.config(\.state)?)$"
-)
+SURE = re.compile(r"nvidia\.com/(gpu\.deploy\..*|gpu-driver-upgrade.*|gpu-operator\..*)$")
+"""Labels that nobody but the operator sets."""
+LABELS = re.compile(rf"({SURE.pattern})|nvidia\.com/(gpu\.present|gpu\.workload\.config|(mig|vgpu)\.config(\.state)?)$")
+"""Those that it sets, too, but people as well where there is none: the device plugin's chart knows gpu.present."""
 ANNOTATIONS = re.compile(r"nvidia\.com/(gpu-driver-upgrade.*|gpu-operator.*)$")
 RESOURCES = "nvidia.com/"
 TAINT = "groundwork/adopt"
@@ -253,16 +252,15 @@ def _strangers(seen: Seen, namespace: str) -> Iterator[str]:
 def _marks(nodes: Iterable[Object]) -> Iterator[Marks]:
     for node in nodes:
         labels = tuple(sorted(name for name in _labels(node) if LABELS.match(name)))
-        annotations = tuple(
-            sorted(name for name in node["metadata"].get("annotations") or {} if ANNOTATIONS.match(name))
-        )
-        if labels or annotations:
+        names = node["metadata"].get("annotations") or {}
+        annotations = tuple(sorted(name for name in names if ANNOTATIONS.match(name)))
+        if annotations or any(SURE.match(name) for name in labels):
             yield Marks(_name(node), labels, annotations)
 
 
 def _has_gpus(node: Object) -> bool:
     capacity = node.get("status", {}).get("capacity", {})
-    return any(name.startswith(RESOURCES) for name in capacity) or any(LABELS.match(name) for name in _labels(node))
+    return any(name.startswith(RESOURCES) for name in capacity) or any(SURE.match(name) for name in _labels(node))
 
 
 def _is_closed(node: Object) -> bool:

@@ -57,6 +57,7 @@ def test_labels_of_feature_discovery_stay() -> None:
 
 def test_a_cluster_of_ours_has_no_trace() -> None:
     labels = {
+        "nvidia.com/gpu.present": "true",
         "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
         "nvidia.com/mig.capable": "true",
         "nvidia.com/mig.strategy": "mixed",

@@ -1,8 +1,10 @@
-"""Plays NVIDIA's operator: where there is a ClusterPolicy, nodes with GPUs are labelled, and operands are made that it owns.
+"""Plays NVIDIA's operator: where there is a ClusterPolicy, nodes with GPUs are labelled, and operands made.
 
-The labels are those of gpuStateLabels, and the operands have the names of assets/, in NVIDIA/gpu-operator. Finalizers that a
-test puts on the policy are taken away once it is to go.
+The labels are those of gpuStateLabels, and the operands have the names of assets/, in NVIDIA/gpu-operator. Finalizers
+that a test puts on the policy are taken away once it is to go.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -11,22 +13,27 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+Object = dict[str, Any]
+Mounted = tuple[Object, Object]
 SECRETS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-NAMESPACE = os.environ["NAMESPACE"]
+NAMESPACE = os.environ.get("NAMESPACE", "gpu-operator-resources")
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 DAEMONSETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets"
 LABELS = {
     "nvidia.com/gpu.present": "true",
     "nvidia.com/gpu.deploy.driver": "pre-installed",
     "nvidia.com/mig.config": "all-disabled",
-    **{f"nvidia.com/gpu.deploy.{part}": "true" for part in ("container-toolkit", "device-plugin", "operator-validator")},
+    "nvidia.com/gpu.deploy.container-toolkit": "true",
+    "nvidia.com/gpu.deploy.device-plugin": "true",
+    "nvidia.com/gpu.deploy.operator-validator": "true",
 }
 ARGS = "/var/snap/microk8s/current/args"
 TOOLKIT = "/usr/local/nvidia/toolkit"
 
 
-def call(method, path, body=None, kind="application/json"):
+def call(method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object | None:
     """What the API server answers; None where there is no such object."""
     request = urllib.request.Request(
         f"https://kubernetes.default.svc{path}",
@@ -36,20 +43,21 @@ def call(method, path, body=None, kind="application/json"):
     )
     context = ssl.create_default_context(cafile=str(SECRETS / "ca.crt"))
     try:
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310
+            found: Object = json.load(answer)
+            return found
     except urllib.error.HTTPError as error:
         if error.code in (404, 409):
             return None
         raise
 
 
-def path(name, where, read_only=False):
+def path(name: str, where: str, read_only: bool = False) -> Mounted:
     """A mount and its volume, a folder of the host's."""
     return {"name": name, "mountPath": where, "readOnly": read_only}, {"name": name, "hostPath": {"path": where}}
 
 
-def daemonset(name, container, mounts, **pod):
+def daemonset(name: str, container: Object, mounts: list[Mounted], **pod: object) -> Object:
     """An operand as the operator makes it."""
     labels = {"app": name, "app.kubernetes.io/managed-by": "gpu-operator"}
     part = name.removeprefix("nvidia-").removesuffix("-daemonset")
@@ -57,7 +65,7 @@ def daemonset(name, container, mounts, **pod):
         "nodeSelector": {f"nvidia.com/gpu.deploy.{part}": "true"},
         "terminationGracePeriodSeconds": 20,
         "containers": [{**container, "name": name, "volumeMounts": [mount for mount, _ in mounts]}],
-        "volumes": [volume for _, volume in mounts] + pod.pop("volumes", []),
+        "volumes": [volume for _, volume in mounts],
         **pod,
     }
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
@@ -66,7 +74,7 @@ def daemonset(name, container, mounts, **pod):
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}
 
 
-def operands():
+def operands() -> list[Object]:
     """The toolkit's, and the device plugin's, which is NVIDIA's own."""
     privileged = {"securityContext": {"privileged": True}}
     programs = ({"name": "programs", "mountPath": "/programs"}, {"name": "programs", "configMap": {"name": "programs"}})
@@ -77,7 +85,7 @@ def operands():
         daemonset(
             "nvidia-container-toolkit-daemonset",
             toolkit,
-            [programs, path("args", ARGS), run, path("toolkit", TOOLKIT, read_only=True), path("run-nvidia", "/run/nvidia")],
+            [programs, run, path("args", ARGS), path("toolkit", TOOLKIT, True), path("run-nvidia", "/run/nvidia")],
             hostPID=True,
         ),
         daemonset(
@@ -89,13 +97,14 @@ def operands():
     ]
 
 
-def reconcile(policy):
+def reconcile(policy: Object) -> None:
     """Make what the policy asks for."""
     owner = {key: policy["metadata"][key] for key in ("name", "uid")}
     owners = [{"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "controller": True, **owner}]
     for node in os.environ["GPU_NODES"].split():
         call("PATCH", f"/api/v1/nodes/{node}", {"metadata": {"labels": LABELS}}, "application/merge-patch+json")
-    metadata = {"name": "nvidia", "labels": {"app.kubernetes.io/component": "gpu-operator"}, "ownerReferences": owners}
+    labels = {"app.kubernetes.io/component": "gpu-operator"}
+    metadata = {"name": "nvidia", "labels": labels, "ownerReferences": owners}
     runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": "nvidia"}
     call("POST", "/apis/node.k8s.io/v1/runtimeclasses", runtime)
     for operand in operands():
@@ -103,7 +112,7 @@ def reconcile(policy):
         call("POST", DAEMONSETS, operand)
 
 
-def main():
+def main() -> None:
     """For ever."""
     while True:
         try:
@@ -118,4 +127,5 @@ def main():
         time.sleep(2)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,12 @@
-"""Plays the operator's container toolkit on a node: as nvidia-ctk-installer does, it writes the runtimes into containerd's template
-out of containerd.toml, makes nvidia the default, and has containerd start anew; at its end it takes its runtimes out again.
+"""Plays the operator's container toolkit on a node, as nvidia-ctk-installer does.
 
-So comments and placeholders are gone for good (cmd/nvidia-ctk-installer/container of NVIDIA/nvidia-container-toolkit). The programs in
-/usr/local/nvidia/toolkit are NVIDIA's own; the real one has them in its image.
+It writes its runtimes into containerd's template out of containerd.toml, makes nvidia the default, and has containerd
+start anew; at its end it takes its runtimes out again. So comments and placeholders are gone for good
+(cmd/nvidia-ctk-installer/container of NVIDIA/nvidia-container-toolkit). The programs in /usr/local/nvidia/toolkit are
+NVIDIA's own; the real one has them in its image.
 """
+
+from __future__ import annotations
 
 import os
 import re
@@ -20,35 +23,35 @@ RUNTIME = f"""
     [{CRI}.containerd.runtimes.NAME]
       runtime_type = "io.containerd.runc.v2"
       [{CRI}.containerd.runtimes.NAME.options]
-        BinaryName = "/usr/local/nvidia/toolkit/PROGRAM"
+        BinaryName = "/usr/local/nvidia/toolkit/nvidia-container-runtime"
 """
-NAMES = {"nvidia": "nvidia-container-runtime", "nvidia-cdi": "nvidia-container-runtime", "nvidia-legacy": "nvidia-container-runtime"}
+NAMES = ("nvidia", "nvidia-cdi", "nvidia-legacy")
+OURS = re.compile(rf"^ *\[{re.escape(CRI)}\.containerd\.runtimes\.nvidia(-cdi|-legacy)?[\].]")
 DEFAULT = 'default_runtime_name = "nvidia"'
+LEFT_OUT = ("#", "default_runtime_name", "disable_apparmor", "restrict_oom_score_adj", "base_runtime_spec")
+"""Comments, the default runtime, and what the lab's microk8s adds when it renders."""
 
 
-def written_anew(text):
-    """containerd.toml without its comments, the lab's own additions and our runtimes."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
-    lab = ("disable_apparmor", "restrict_oom_score_adj", "base_runtime_spec")
-    kept = [line for line in lines if not line.strip().startswith(lab)]
-    ours = re.compile(rf"^ *\[{re.escape(CRI)}\.containerd\.runtimes\.nvidia(-cdi|-legacy)?[\].]")
-    inside, result = False, []
-    for line in kept:
+def written_anew(text: str) -> str:
+    """containerd.toml without comments and its own runtimes; runc is containerd's default."""
+    inside = False
+    kept: list[str] = []
+    for line in (line for line in text.splitlines() if line.strip()):
         if line.strip().startswith("["):
-            inside = bool(ours.match(line))
-        if not inside and line.strip() != DEFAULT:
-            result.append(line)
-    return "\n".join(result) + "\n"
+            inside = bool(OURS.match(line))
+        if not inside and not line.strip().startswith(LEFT_OUT):
+            kept.append(line)
+    return "\n".join(kept) + "\n"
 
 
-def setup(text):
+def setup(text: str) -> str:
     """The same with the runtimes, nvidia the default."""
-    plain = re.sub(r"(?m)^(\s*)default_runtime_name = .*$", rf"\1{DEFAULT}", written_anew(text))
-    runtimes = (RUNTIME.replace("NAME", name).replace("PROGRAM", program) for name, program in NAMES.items())
-    return plain + "".join(runtimes)
+    table = f"[{CRI}.containerd]\n"
+    plain = written_anew(text).replace(table, f"{table}    {DEFAULT}\n")
+    return plain + "".join(RUNTIME.replace("NAME", name) for name in NAMES)
 
 
-def restart_containerd():
+def restart_containerd() -> None:
     """By a signal to who listens on its socket."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(SOCKET)
@@ -56,7 +59,7 @@ def restart_containerd():
     os.kill(pid, signal.SIGHUP)
 
 
-def main():
+def main() -> None:
     """Set up, wait for the end, clean up."""
     for folder in ("toolkit", "validations"):
         Path("/run/nvidia", folder).mkdir(parents=True, exist_ok=True)
@@ -72,5 +75,6 @@ def main():
     restart_containerd()
 
 
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-main()
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    main()

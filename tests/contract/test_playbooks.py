@@ -34,7 +34,7 @@ def test_every_verb_is_there(playbook: Path) -> None:
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
 def test_plays_name_the_groups_of_the_design(playbook: Path) -> None:
-    for play in plays(playbook):
+    for play in (play for play in plays(playbook) if "ansible.builtin.import_playbook" not in play):
         assert set(play["hosts"].split(":")) <= GROUPS, play["hosts"]
 
 

@@ -26,7 +26,7 @@ def refused(site: Site, variables: dict[str, Any], *told: str) -> Run:
 def addon(lab: Lab) -> Iterator[str]:
     """MicroK8s's own addon for GPUs, enabled."""
     lab.shell("n1", "/snap/bin/microk8s enable nvidia")
-    yield "microk8s disable nvidia"
+    yield "playbooks/operations/adopt.yml"
     lab.shell("n1", "/snap/bin/microk8s disable nvidia")
 
 

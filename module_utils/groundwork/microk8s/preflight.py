@@ -121,7 +121,6 @@ def _gpu_addon(found: MicroK8s) -> Check:
         not ours,
         f"enabled: {', '.join(ours)}" if ours else "no GPU addon is enabled",
         "no GPU addon is enabled",
-        f"Groundwork installs NVIDIA's device plugin itself. Run `microk8s disable {ours[0] if ours else 'nvidia'}`, "
-        "copy /snap/microk8s/current/default-args/containerd-template.toml to /var/snap/microk8s/current/args/ on "
-        "every GPU node, and run site.yml again.",
+        "Groundwork installs NVIDIA's device plugin itself. Run playbooks/operations/adopt.yml, which takes the cluster "
+        "over; `microk8s disable` would leave containerd's template as the addon wrote it.",
     )

@@ -34,10 +34,11 @@ TELLS_OF_ONE = re.compile(
 )
 """How a name ends whose value tells of a secret, and is none."""
 NO_VALUE = re.compile(
-    r"(?:true|false|null|nil|none|yes|no|~|-|\{\}|\[\]|<(?:none|unset|nil|unknown|no value)>|<set(?: to the key .*)?)$",
+    r"(?:true|false|null|nil|none|yes|no|~|-|\{\}|\[\]|<(?:none|unset|nil|unknown|no value)>|<set(?: to the key .*)?|"
+    r"amd64|arm64|i386|all)$",
     re.I,
 )
-"""What stands where a value would."""
+"""What stands where a value would; after a package that is called passwd, an architecture."""
 
 START = r"(?<![\w.-])"
 WITHIN = rf"(?P<key>[\w.-]{{0,80}}?(?:{NAME})[\w.-]{{0,60}})"

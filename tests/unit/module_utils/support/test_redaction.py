@@ -192,6 +192,7 @@ tokens=512 tokenizer=bert
 imagePullSecrets:
 - name: registry
 Basic authentication is off
+Upgrade: login:amd64 (1:4.13), passwd:amd64 (1:4.13+dfsg1-1+deb12u1), passwd:all
 n1   Ready    <none>   3d   v1.36.1   10.0.0.5   <none>   Debian GNU/Linux 12 (bookworm)
 MemTotal:       24689756 kB
 [plugins.'io.containerd.cri.v1.images'.registry]

@@ -26,7 +26,7 @@ COMMAND = ("python3", f"{FOLDER}/burn_in.py")
 VOLUME = "burn-in"
 PORT = 29500
 LOOK_SECONDS = 30.0
-GRACE_SECONDS = 60.0
+GRACE_SECONDS = 120.0
 """How much later than its time a program may answer: importing torch on a busy host takes a while."""
 USER = 1000
 """Who owns Python in Ray's images."""

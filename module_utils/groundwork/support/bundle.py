@@ -20,7 +20,7 @@ from ansible.module_utils.groundwork.check import Check, ok, warning
 from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.support.collect import INDEX, Entry, add, private
 from ansible.module_utils.groundwork.support.page import render
-from ansible.module_utils.groundwork.support.redaction import forms, redact
+from ansible.module_utils.groundwork.support.redaction import forms, redact, take_out
 
 MISSED = ("timed out", "left out")
 
@@ -130,9 +130,9 @@ class _Writer:
     def __init__(self, tar: tarfile.TarFile, folder: str, known: Sequence[str]) -> None:
         self._tar, self._folder, self._known = tar, folder, known
 
-    def add(self, name: str, text: str) -> int:
-        """Add a file; how many secrets were taken out."""
-        kept = redact(text, self._known)
+    def add(self, name: str, text: str, is_clean: bool = False) -> int:
+        """Add a file; how many secrets were taken out. A clean one has only those left that its host does not know."""
+        kept = take_out(text, self._known) if is_clean else redact(text, self._known)
         add(self._tar, f"{self._folder}/{name}", kept.text.encode())
         return kept.removed
 
@@ -169,7 +169,7 @@ def _part(writer: _Writer, name: str, archive: Path) -> tuple[Entry, ...]:
             if member.name == INDEX:
                 index = json.loads(text)
             else:
-                removed[member.name] = writer.add(f"{name}/{path}", text)
+                removed[member.name] = writer.add(f"{name}/{path}", text, is_clean=True)
     found = (Entry(**entry) for entry in index)
     return tuple(writer.clean(replace(each, removed=each.removed + removed.get(each.name, 0))) for each in found)
 

@@ -37,16 +37,23 @@ def redact(text: str, known: Iterable[str] = ()) -> Redacted:
 
     known  forms of secrets, as `forms` gives them
     """
-    removed = 0
-    for form in known:
-        if form in text:
-            removed += text.count(form)
-            text = text.replace(form, mark("known"))
+    found = take_out(text, known)
+    text, removed = found.text, found.removed
     for rule in IN_TEXT:
         text, count = _apply(rule, text)
         removed += count
     lines = [_redact_line(line) for line in text.split("\n")]
     return Redacted("\n".join(line for line, _ in lines), removed + sum(count for _, count in lines))
+
+
+def take_out(text: str, known: Iterable[str]) -> Redacted:
+    """Take out what is known alone, which is all that is left to do where the rest was done before."""
+    removed = 0
+    for form in known:
+        if form in text:
+            removed += text.count(form)
+            text = text.replace(form, mark("known"))
+    return Redacted(text, removed)
 
 
 def mark(kind: str) -> str:
@@ -56,7 +63,7 @@ def mark(kind: str) -> str:
 
 def forms(secrets: Iterable[str]) -> list[str]:
     """Every form in which these may stand in a text, long ones first, so that none leaves a rest of another."""
-    found = {form for secret in secrets for text in _texts(secret) for form in _forms(text)}
+    found = {form for secret in secrets for form in _forms(secret.strip())}
     return sorted((form for form in found if len(form) >= KNOWN_LENGTH), key=lambda form: (-len(form), form))
 
 
@@ -95,23 +102,22 @@ def _apply(rule: Rule, text: str) -> tuple[str, int]:
     return rule.pattern.sub(replace, text), count
 
 
-def _texts(secret: str) -> Iterator[str]:
-    """A secret, and the long lines of one that has several."""
-    text = secret.strip()
-    if len(text) >= KNOWN_LENGTH:
-        yield text
-    lines = [line.strip() for line in text.splitlines()]
-    if len(lines) > 1:
-        yield from (line for line in lines if len(line) >= LINE_LENGTH and not line.startswith("-----"))
-
-
 def _forms(text: str) -> Iterator[str]:
-    yield text
+    if len(text) < KNOWN_LENGTH:
+        return
+    yield from (text, *_long_lines(text))
     escaped = json.dumps(text)[1:-1]
     yield from (escaped, json.dumps(escaped)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     yield from (quote(text), quote(text, safe=""), quote_plus(text), text.replace("'", "''"))
     yield from _encoded(text.encode())
     yield from _encoded(f"{text}\n".encode())
+
+
+def _long_lines(text: str) -> Iterator[str]:
+    """Of a text with several lines those that are secret by themselves, as a key's are."""
+    lines = [line.strip() for line in text.splitlines()]
+    if len(lines) > 1:
+        yield from (line for line in lines if len(line) >= LINE_LENGTH and not line.startswith("-----"))
 
 
 def _encoded(secret: bytes) -> Iterator[str]:

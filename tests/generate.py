@@ -24,7 +24,7 @@ VERBS = {
     "configure": "sets it up",
     "run": "makes it work, and waits until it does",
     "verify": "checks that it works; changes nothing",
-    "report": "writes what all roles found",
+    "report": "writes what was found",
     "remove": "takes away what the role brought",
     "upgrade": "replaces it by a newer version, without losing work",
     "backup": "copies its state to a safe place",

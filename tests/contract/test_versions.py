@@ -142,6 +142,8 @@ def test_the_first_training_runs_in_its_image() -> None:
         f"image: docker.io/groundwork/first-training:{tag}\n"
         in (ROOT / "examples/first-training/rayjob.yaml").read_text()
     )
+    set_by_lab = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/versions.yml").read_text())
+    assert set_by_lab["gpu_burn_in_image"] == f"docker.io/groundwork/first-training:{tag}"
 
 
 @pytest.mark.parametrize("name", ["prometheus", "node-exporter", "blackbox-exporter"])

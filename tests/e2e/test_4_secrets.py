@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+import tarfile
 from collections.abc import Iterator
 
 import prometheus
@@ -87,6 +88,51 @@ def test_no_pod_logs_a_secret(site: Site) -> None:
         assert [where for where, text in now.items() if text in logs] == []
 
 
+def test_no_support_bundle_tells_a_secret(site: Site, known: dict[str, str]) -> None:
+    """Neither what the site made, nor what somebody was careless with."""
+    planted = {
+        "journal": "pl4nted-journal-4711",
+        "file": "pl4nted-file-4711",
+        "environment": "pl4nted-environment-4711",
+    }
+    site.lab.shell("n2", f"logger -p user.warning -- 'level=error password={planted['journal']} user=bob'")
+    site.lab.shell("n2", f"echo 'export API_TOKEN={planted['file']}' > /etc/modules-load.d/planted.conf")
+    environment = f"--env=DB_PASSWORD={planted['environment']}"
+    site.kubectl("run", "planted", "-n", "kube-system", "--image=docker.io/library/python:3.11-slim-bookworm",
+                 environment, "--", "sleep", "60")  # fmt: skip
+    try:
+        run = site.play(playbook="playbooks/operations/support_bundle.yml")
+        assert run.status == 0, run.tail
+        assert sum(run.changed.values()) == 0
+    finally:
+        site.kubectl("delete", "pod", "planted", "-n", "kube-system", "--wait=false")
+        site.lab.shell("n2", "rm -f /etc/modules-load.d/planted.conf")
+    files = bundled(site)
+    every = {**known, **secrets(site), **planted}
+    assert {
+        (where, file) for where, text in every.items() for file, content in files.items() if text in content
+    } == set()
+    assert "<removed: value> user=bob" in files["hosts/n2/journals/warnings.log"]
+    assert "API_TOKEN=<removed: value>" in files["hosts/n2/kernel/etc/modules-load.d/planted.conf"]
+    assert "planted" in files["cluster/namespaces/kube-system/pods.yaml"]
+    assert {part["name"] for part in json.loads(files["index.json"])["parts"] if not part["problem"]} >= {
+        "hosts/n1", "hosts/n2", "hosts/n3", "cluster"
+    }  # fmt: skip
+
+
+def bundled(site: Site) -> dict[str, str]:
+    """What is in the newest bundle, by path."""
+    newest = max(site.artifacts.glob("support-bundle-*.tar.gz"), key=lambda path: path.stat().st_mtime)
+    assert stat.S_IMODE(newest.stat().st_mode) == 0o600
+    found = {}
+    with tarfile.open(newest) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            assert stream is not None
+            found[member.name.partition("/")[2]] = stream.read().decode(errors="replace")
+    return found
+
+
 def test_what_people_are_given_is_private(site: Site) -> None:
     files = [path for path in site.artifacts.rglob("*") if path.is_file() and path.name not in OPEN]
     assert {"kubeconfig", "monitoring.yml", "mlflow.yml", "ray.yml", "credentials"} <= {file.name for file in files}
@@ -95,5 +141,5 @@ def test_what_people_are_given_is_private(site: Site) -> None:
     )
 
 
-OPEN = {"report.json", "report.html", "ca.crt"}
+OPEN = {"report.json", "report.html", "ca.crt", "measurements.json"}
 """What holds no secret."""

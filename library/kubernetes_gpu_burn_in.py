@@ -137,8 +137,9 @@ def main() -> None:
         if module.check_mode:
             found = pods.observe(cluster, wanted)
             return {"checks": [], "rows": [], "planned": dict(found.pods), "left": list(found.left)}
-        programs = lambda: Client(given["kubeconfig"], pods.COMMAND)  # noqa: E731
-        done = pods.run(cluster, programs, wanted, Waiter(given["timeout_seconds"]))
+        done = pods.run(
+            cluster, lambda: Client(given["kubeconfig"], pods.COMMAND), wanted, Waiter(given["timeout_seconds"])
+        )
         checks = [
             *judge.checks(done.told, done.plan.left, limits),
             judge.all_reduce(judge.ACROSS_PODS, done.across_pods, done.pods_not_run),

@@ -135,8 +135,8 @@ def pod(wanted: Wanted, name: str, node: str, count: int) -> Object:
         "requests": {"cpu": "100m", "memory": "512Mi", WHOLE: str(count)},
         "limits": {"memory": memory, WHOLE: str(count)},
     }
-    container["env"] = [{"name": "HOME", "value": "/tmp"}]  # noqa: S108 - the container's own
-    places = {VOLUME: FOLDER, "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
+    container["env"] = [{"name": "HOME", "value": "/tmp"}]
+    places = {VOLUME: FOLDER, "tmp": "/tmp", "shm": "/dev/shm"}
     container["volumeMounts"] += [{"name": volume, "mountPath": path} for volume, path in places.items()]
     body["spec"]["volumes"] += [
         {"name": VOLUME, "configMap": {"name": VOLUME}},

@@ -130,16 +130,17 @@ def run(argv: Sequence[str], seconds: float, limit: int) -> Ran:
 
     Raises OSError where it cannot be begun.
     """
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | ENVIRONMENT,
-        start_new_session=True,
-    )
-    assert process.stdout is not None  # noqa: S101 - PIPE was asked for
-    with process.stdout as stream:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as end:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=end,
+            stderr=subprocess.STDOUT,
+            env=os.environ | ENVIRONMENT,
+            start_new_session=True,
+        )
+        end.close()  # the command's own is the last one: when it closes that, there is nothing more to read
         output, total, ended = _read(stream.fileno(), time.monotonic() + seconds, limit)
     code = _end(process, 1.0 if ended else 0.0)
     return Ran(output, code if ended else None, total - len(output))

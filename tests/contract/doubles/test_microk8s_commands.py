@@ -92,7 +92,7 @@ def two_members(monkeypatch: pytest.MonkeyPatch) -> None:
         datastore.Member(1, "10.0.0.1:19001", datastore.VOTER),
         datastore.Member(2, "10.0.0.2:19001", datastore.SPARE),
     ]
-    monkeypatch.setattr(datastore, "members", lambda timeout=4.0: listed)  # noqa: ARG005  the real one's
+    monkeypatch.setattr(datastore, "members", lambda timeout=4.0: listed)
     monkeypatch.setattr(datastore, "own_address", lambda: "10.0.0.1:19001")
 
 
@@ -153,7 +153,7 @@ def test_refresh_certs_on_a_worker_is_no_failure(microk8s: Run) -> None:
 
 
 def test_without_permission(microk8s: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # noqa: ARG005  the real one's
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     status, text, error = microk8s("kubectl")
     assert (status, text, error.splitlines()[0]) == (1, "", "Insufficient permissions to access MicroK8s.")
 
@@ -253,7 +253,7 @@ def test_waiting_for_ready_has_an_end(microk8s: Run, home: Path) -> None:
 @pytest.fixture
 def server_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any certificate."""
-    monkeypatch.setattr(certificates, "fingerprint", lambda pem: "c" * 64)  # noqa: ARG005  the real one's
+    monkeypatch.setattr(certificates, "fingerprint", lambda pem: "c" * 64)
     node.certificate("server.crt").write_text("x")
 
 

@@ -32,7 +32,7 @@ def _snap(text: str) -> snaps.Snap:
 
 
 def _build(monkeypatch: pytest.MonkeyPatch, snap: snaps.Snap) -> str:
-    monkeypatch.setattr(snaps, "_system", lambda name, kind: snap)  # noqa: ARG005  the real one's
+    monkeypatch.setattr(snaps, "_system", lambda name, kind: snap)
     monkeypatch.setattr(snaps, "_microk8s", lambda: snap)
     snaps.build()
     file = snaps.SNAPS / "x/latest/stable/x.snap"

@@ -32,7 +32,6 @@ PLAIN = (
     "EccMode",
     "RemappedRows",
     "RowRemapperHistogram",
-    "RetiredPagesPendingStatus",
     "MarginTemperature",
     "PowerUsage",
     "EnforcedPowerLimit",
@@ -98,6 +97,11 @@ def fabric(handle: Any) -> Any:
     return ask("DeviceGetGpuFabricInfoV", handle, ctypes.byref(info)), plain(info)
 
 
+def pages(handle: Any) -> Any:
+    found = [ask("DeviceGetRetiredPages", handle, cause) for cause in (0, 1)]
+    return found, ask("DeviceGetRetiredPagesPendingStatus", handle) if found != [None, None] else None
+
+
 def mig(handle: Any) -> Any:
     modes = ask("DeviceGetMigMode", handle)
     found = []
@@ -126,7 +130,7 @@ def gpu(handle: Any) -> dict[str, Any]:
             for counter in COUNTERS
             for place in PLACES
         ],
-        "pages": [ask("DeviceGetRetiredPages", handle, cause) for cause in (0, 1)],
+        "pages": pages(handle),
         "temperature": ask("DeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
         "limits": [ask("DeviceGetTemperatureThreshold", handle, kind) for kind in range(4)],
         "fields": fields(handle, [82, 193, 194, 195, 196, 230]),

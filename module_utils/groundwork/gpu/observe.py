@@ -1,12 +1,11 @@
 """All GPUs of this host, read in a child under a deadline, so that a lost or hanging GPU hides no other.
 
-One child reads them one after the other, which costs the least. A GPU that does not come in good time, or kills the
-child, and all that follow it are then read again by a child each.
+One child reads them one after the other, which costs the least. Where that does not end in good time, for a GPU that
+hangs or kills its reader, they are read again by a child each.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
@@ -19,8 +18,8 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu import kernel, links, nvml, pci, read
 from ansible.module_utils.groundwork.gpu.model import Driver, Failure, Gpu, Pair, Pci, PciDevice
 
-PATIENCE_SECONDS = 2.0
-"""How long a GPU may keep the others waiting; a healthy one takes a few milliseconds."""
+PATIENCE_SECONDS = 1.0
+"""How long a GPU may keep the others waiting; a healthy one takes some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -89,32 +88,30 @@ def observe(timeout_seconds: float, library: Any = None) -> Host:
             code = error.code if isinstance(error, nvml.NvmlError) else None
             return Host(driver, NvmlState(False, error.message, error.remedy, code), (), devices)
         deadline = time.monotonic() + timeout_seconds
-        found = list(_in_turn(look, count + 1, min(PATIENCE_SECONDS, timeout_seconds / 4)))
-    if len(found) <= count:
-        found += _apart(range(len(found), count), deadline, library)
-        found.append(_paths_apart(found, deadline, library))
-    *gpus, paths = found
+        gpus, paths = _in_turn(look, min(PATIENCE_SECONDS * (1 + count), timeout_seconds / 4)) or ([], {})
+    if len(gpus) < count:
+        gpus = _apart(range(count), deadline, library)
+        paths = _paths_apart(gpus, deadline, library)
     gpus = complete(gpus, devices)
     return Host(driver, NvmlState(True), tuple(gpus), devices, links.pairs(gpus, paths))
 
 
 def _parts(library: Any) -> Iterator[Any]:
-    """What one child after the other part sends: the driver and how many GPUs it has, each GPU, their topology."""
+    """What one child sends: the driver and how many GPUs it has, and then, if none hangs, all GPUs and their paths."""
     with nvml.session(library) as opened:
         count = read.count(opened)
         yield read.driver(opened), count
-        gpus = []
-        for index in range(count):
-            gpus.append(read.gpu(opened, index))
-            yield gpus[-1]
-        yield _paths(opened, gpus)
+        gpus = [read.gpu(opened, index) for index in range(count)]
+        yield gpus, _paths(opened, gpus)
 
 
-def _in_turn(look: child.Child[Any], count: int, patience_seconds: float) -> Iterator[Any]:
-    """The parts that come one after the other; the first that keeps us waiting, or kills its reader, is the end."""
-    with contextlib.suppress(GroundworkError):
-        for _ in range(count):
-            yield child.part(look, time.monotonic() + patience_seconds)
+def _in_turn(look: child.Child[Any], patience_seconds: float) -> tuple[list[Gpu], links.Paths] | None:
+    """All GPUs as they were read one after the other; None where one keeps the others waiting, or kills the reader."""
+    try:
+        found: tuple[list[Gpu], links.Paths] = child.part(look, time.monotonic() + patience_seconds)
+    except GroundworkError:
+        return None
+    return found
 
 
 def _apart(indices: Iterable[int], deadline: float, library: Any) -> list[Gpu]:

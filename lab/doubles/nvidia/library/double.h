@@ -67,8 +67,8 @@ struct gpu {
     int used;
     char model[32], product[48], uuid[48], serial[32], pci[24];
     int minor, numa, unplugged; /* unplugged: it is not there */
-    int temperature, power_w, util, mem_util, mem_used_mib, mem_total_mib, fan, pstate,
-        gsp; /* mem_total_mib 0: the model's */
+    int temperature, power_w, util, mem_util, mem_used_mib, fan, pstate;
+    int mem_total_mib, gsp; /* mem_total_mib 0: the model's; gsp: its firmware runs */
     /* settings; those down to lock_mem_max are lost when the driver loads and when the GPU is reset (0: its own value) */
     int persistence, power_limit_mw, compute_mode, lock_gpu_min, lock_gpu_max, lock_mem_min, lock_mem_max;
     int ecc, ecc_pending; /* ecc NONE: the card has none; ecc_pending NONE: nothing waits for a reset or a reboot */

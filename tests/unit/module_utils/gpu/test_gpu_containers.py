@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu import containers
-from ansible.module_utils.groundwork.gpu.containers import Container, Device
+from ansible.module_utils.groundwork.gpu.containers import Container, Device, Probe
+
+from tests.unit.module_utils.gpu import bpf
 
 GPU = Device("/dev/nvidia0", 195, 0)
 DEFAULT = ("c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 5:0 rwm", "c 136:* rwm")
@@ -63,8 +69,8 @@ class Host:
         directory.mkdir(parents=True)
         (directory / "devices.list").write_text("\n".join(lines) + "\n")
 
-    def observe(self) -> list[Container]:
-        return containers.observe(self.bundles, self.proc)
+    def observe(self, probe: Probe | None = None) -> list[Container]:
+        return containers.observe(self.bundles, self.proc, probe)
 
 
 @pytest.fixture
@@ -76,8 +82,7 @@ def test_a_container_keeps_its_gpu(host: Host) -> None:
     host.run("a1", specification(GPU))
     host.allow(host.own, "a1", GIVEN)
     found = host.observe()
-    assert found == [Container("default/train-0", "train", (GPU,), GIVEN)]
-    assert found[0].lost == ()
+    assert found == [Container("default/train-0", "train", (GPU,), ())]
     assert containers.check(found).status == "ok"
 
 
@@ -121,10 +126,65 @@ def test_rules_of_an_ordinary_container_are_no_privilege(host: Host) -> None:
     assert len(host.observe()) == 1
 
 
-def test_cgroup_v2_is_skipped_with_the_reason(host: Host) -> None:
+@pytest.mark.parametrize("mount", ["sys/fs/cgroup", "sys/fs/cgroup/unified"])
+@pytest.mark.parametrize(("may", "status"), [(True, "ok"), (False, "failed")])
+def test_cgroup_v2_is_asked_from_within(host: Host, mount: str, may: bool, status: str) -> None:
     host.run("a1", specification(GPU), GROUP_V2)
-    verdict = containers.check(host.observe())
-    assert (verdict.status, "cgroup v2" in verdict.observed) == ("skipped", True)
+    group = host.own / mount / "kubepods.slice/kubepods-besteffort.slice/cri-containerd-a1.scope"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").touch()
+    asked: list[tuple[str, list[str]]] = []
+
+    def probe(where: Path, nodes: Sequence[Path]) -> list[bool]:
+        asked.append((where.name, [str(node.relative_to(host.proc)) for node in nodes]))
+        return [may]
+
+    verdict = containers.check(host.observe(probe))
+    assert verdict.status == status
+    assert asked == [("cri-containerd-a1.scope", ["4711/root/dev/nvidia0"])]
+
+
+def test_a_cgroup_that_cannot_be_asked_is_skipped_with_the_reason(host: Host) -> None:
+    host.run("a1", specification(GPU), GROUP_V2)
+    assert "could not be asked: default/train-0" in containers.check(host.observe()).observed
+    group = host.own / "sys/fs/cgroup/kubepods.slice/kubepods-besteffort.slice/cri-containerd-a1.scope"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").touch()
+
+    def probe(where: Path, nodes: Sequence[Path]) -> list[bool]:
+        raise GroundworkError(f"{where} cannot be entered: {nodes}", "")
+
+    assert containers.check(host.observe(probe)).status == "skipped"
+
+
+@pytest.fixture
+def closed_group() -> Iterator[Path]:
+    """A real cgroup of version 2 whose device program refuses all."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " cgroup2 " in line]
+    if os.geteuid() or not mounts or platform.machine() != "x86_64":
+        pytest.skip("needs root, x86_64, and cgroup v2 mounted somewhere")
+    group = Path(mounts[0]) / f"groundwork-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error.strerror}")
+    try:
+        bpf.refuse_devices(group)
+        yield group
+    finally:
+        group.rmdir()
+
+
+def test_a_real_device_program_is_asked(closed_group: Path, tmp_path: Path) -> None:
+    """The whole of it on the kernel: no device is opened, files are no devices, and we ourselves are not concerned."""
+    (tmp_path / "file").touch()
+    assert containers.enter(closed_group, [Path("/dev/null"), tmp_path / "file"]) == [False, True]
+    assert os.access("/dev/null", os.R_OK | os.W_OK)
+
+
+def test_a_group_that_is_gone_cannot_be_entered(tmp_path: Path) -> None:
+    with pytest.raises(GroundworkError, match="cannot be entered"):
+        containers.enter(tmp_path / "gone", [Path("/dev/null")])
 
 
 def test_a_container_that_ends_meanwhile_is_left_out(host: Host) -> None:
@@ -138,7 +198,8 @@ def test_a_host_without_containerd_has_none(host: Host) -> None:
 
 
 def test_the_return_shape() -> None:
-    one = Container("default/train-0", "train", (GPU, Device("/dev/nvidia1", 195, 1)), ("c 195:0 rw",))
+    second = Device("/dev/nvidia1", 195, 1)
+    one = Container("default/train-0", "train", (GPU, second), (second,))
     assert one.to_dict() == {
         "pod": "default/train-0",
         "name": "train",

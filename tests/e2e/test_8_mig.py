@@ -78,6 +78,7 @@ def test_a_layout_is_changed_under_limit_and_a_second_run_changes_nothing(cut: S
     assert "the inventory says nothing" in run.output, "who runs site.yml next must know"
 
 
+@pytest.mark.sampled("mig, not killed")
 def test_pods_in_the_way_are_listed_and_nothing_is_changed(cut: Site) -> None:
     resource, _ = LAYOUTS[FIRST]
     before = cut.lab.shell("n2", "nvidia-smi -L")
@@ -110,6 +111,7 @@ def test_killed_at_a_step_a_rerun_reaches_the_layout(cut: Site, seed: int, step:
     assert_settled(cut, layout)
 
 
+@pytest.mark.sampled("mig, not killed")
 def test_a_layout_is_back_after_a_boot_without_a_run(cut: Site) -> None:
     before = cut.lab.shell("n2", "nvidia-smi -L")
     there = offered(cut)
@@ -127,6 +129,7 @@ def pods_get(site: Site, resource: str) -> bool:
         pods.delete(site, "booted")
 
 
+@pytest.mark.sampled("mig, not killed")
 def test_an_unknown_layout_and_one_that_does_not_fit_are_refused_before_the_node_is_touched(cut: Site) -> None:
     there = offered(cut)
     much = {"devices": "all", "mig-enabled": True, "mig-devices": {"3g.40gb": 3}}

@@ -24,11 +24,12 @@ PATIENCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class NvmlState:
-    """Whether NVML answers; if not, why, and what to do."""
+    """Whether NVML answers; if not, why, what to do, and NVML's own code where it is NVML that refused."""
 
     available: bool
     reason: str | None = None
     remedy: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def observe(timeout_seconds: float, library: Any = None) -> Host:
         except GroundworkError as error:
             module_version, is_open = kernel.observe()
             driver = Driver(kernel_module_version=module_version, kernel_module_is_open=is_open)
-            return Host(driver, NvmlState(False, error.message, error.remedy), (), devices)
+            code = error.code if isinstance(error, nvml.NvmlError) else None
+            return Host(driver, NvmlState(False, error.message, error.remedy, code), (), devices)
         deadline = time.monotonic() + timeout_seconds
         gpus, paths = _in_turn(look, min(PATIENCE_SECONDS * (1 + count), timeout_seconds / 4)) or ([], {})
     if len(gpus) < count:

@@ -61,7 +61,7 @@ def test_the_return_shape_is_json_with_stable_keys() -> None:
     found = json.loads(json.dumps(observe(5, gpu_library()).to_dict()))
     assert set(found) == {"driver", "nvml", "gpus", "pci_devices", "topology", "resources"}
     assert set(found["driver"]) >= {"version", "cuda_version", "nvml_version", "kernel_module_version"}
-    assert set(found["nvml"]) == {"available", "reason", "remedy"}
+    assert set(found["nvml"]) == {"available", "reason", "remedy", "code"}
     assert set(found["gpus"][0]) >= {
         "index", "uuid", "name", "serial", "pci", "memory", "mig", "ecc", "temperature", "power", "clocks",
         "processes", "persistence_mode", "compute_mode", "error",

@@ -175,6 +175,10 @@ def _gpu_set(lab: Lab, host: str, gpu: str, setting: str) -> None:
     hardware.put(_etc(lab, host), _number(gpu), **_setting(setting))
 
 
+def _driver_set(lab: Lab, host: str, setting: str) -> None:
+    hardware.put_host(_etc(lab, host), **_setting(setting))
+
+
 def _gpu_clear(lab: Lab, host: str) -> None:
     hardware.clear(_etc(lab, host))
 
@@ -263,6 +267,9 @@ FAULTS = {
     "gpu-idle": Fault(("HOST", "GPU"), "no process is on the GPU", _gpu_idle),
     "gpu-held": Fault(("HOST", "GPU", "[NAME]"), "a client keeps the GPU open: no reset, no change of mode", _gpu_held),
     "gpu-set": Fault(("HOST", "GPU", "KEY=VALUE"), "any field of a GPU's state (library/double.h)", _gpu_set),
+    "driver-set": Fault(
+        ("HOST", "KEY=VALUE"), "any field of the host's state, such as fault=no_permission, fault=unknown", _driver_set
+    ),
     "gpu-clear": Fault(
         ("HOST",), "the host's GPUs are as new; how they were set, and who computes on them, stays", _gpu_clear
     ),

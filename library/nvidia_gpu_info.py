@@ -46,7 +46,8 @@ driver:
   sample: {version: 580.126.09, cuda_version: "13.0", nvml_version: 13.580.126.09, kernel_module_version: 580.126.09,
     kernel_module_is_open: true}
 nvml:
-  description: Whether NVML answers; if not, C(reason) and C(remedy) say why and what to do.
+  description: Whether NVML answers; if not, C(reason) and C(remedy) say why and what to do, and C(code)
+    is NVML's own where it refused.
   returned: always
   type: dict
   sample: {available: true, reason: null, remedy: null, code: null}
@@ -64,7 +65,7 @@ gpus:
       architecture: hopper
       cuda_compute_capability: "9.0"
       vbios_version: 96.00.99.00.01
-      performance_state: P0
+      performance_state: 0
       virtualization_mode: none
       gsp_firmware_version: 580.126.09
       recovery_action: none
@@ -85,7 +86,8 @@ gpus:
         corrected_aggregate: 0, uncorrected_aggregate: 0, dram_uncorrected_volatile: 0, dram_uncorrected_aggregate: 0,
         sram_uncorrected_volatile: 0, sram_uncorrected_aggregate: 0,
         remapped_rows_corrected: 0, remapped_rows_uncorrected: 0, remapping_pending: false, remapping_failed: false,
-        remap_availability: {max: 2560, high: 0, partial: 0, low: 0, none: 0}, retired_pages: null}
+        remap_availability: {max: 2560, high: 0, partial: 0, low: 0, none: 0}}
+      retired_pages: {single_bit: null, double_bit: null, pending: null}
       temperature: {gpu_celsius: 34, memory_celsius: 40, margin_celsius: 53, slowdown_margin_celsius: -2,
         shutdown_margin_celsius: -8, gpu_max_margin_celsius: 0, memory_max_margin_celsius: 0,
         slowdown_celsius: null, shutdown_celsius: null, gpu_max_celsius: null, memory_max_celsius: null}
@@ -95,9 +97,9 @@ gpus:
         memory_max_mhz: 2619, video_mhz: 765, event_reasons: 1, reasons: [gpu_idle]}
       utilization: {gpu_percent: 0, memory_percent: 0, encoder_percent: 0, decoder_percent: 0}
       nvlinks:
-        - {index: 0, active: true, version: 4, speed_mbps: 26562, remote_kind: switch, remote_bus_id: "0000:05:00.0"}
-      fabric: {state: completed, status: Success, clique_id: 0, cluster_uuid: 00000000-0000-0000-0000-000000000000,
-        health_mask: 0}
+        - {number: 0, active: true, version: 4, speed_mbps: 26562, remote_kind: switch, remote_bus_id: "0000:05:00.0"}
+      fabric: {state: completed, status: 0, faults: [], clique_id: 0,
+        cluster_uuid: 00000000-0000-0000-0000-000000000000}
       processes:
         - {pid: 4711, kind: compute, name: python3, memory_mib: 512, gpu_instance_id: null, compute_instance_id: null,
            pod: team-a/train-0}

@@ -98,8 +98,8 @@ def fabric(handle: Any) -> Any:
 
 
 def pages(handle: Any) -> Any:
-    found = [ask("DeviceGetRetiredPages", handle, cause) for cause in (0, 1)]
-    return found, ask("DeviceGetRetiredPagesPendingStatus", handle) if found != [None, None] else None
+    pending = ask("DeviceGetRetiredPagesPendingStatus", handle)
+    return [ask("DeviceGetRetiredPages", handle, cause) for cause in (0, 1)], pending
 
 
 def mig(handle: Any) -> Any:

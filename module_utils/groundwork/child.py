@@ -118,7 +118,7 @@ def _let_go_of_streams() -> None:
 
 def _receive(child: Child[T], deadline: float) -> T:
     (length,) = LENGTH.unpack(_read(child, LENGTH.size, deadline))
-    value, error = pickle.loads(_read(child, length, deadline))  # noqa: S301 - our own process wrote it
+    value, error = pickle.loads(_read(child, length, deadline))
     if error is not None:
         raise error
     found: T = value

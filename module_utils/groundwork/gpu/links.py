@@ -16,52 +16,65 @@ KINDS = {0: "gpu", 1: "npu", 2: "switch"}
 """nvmlIntNvLinkDeviceType_t."""
 PATHS = {10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 """nvmlGpuTopologyLevel_t, in nvidia-smi's words."""
-FABRIC_STATES = ("not_supported", "not_started", "in_progress", "completed")
-"""NVML_GPU_FABRIC_STATE_*."""
+FABRIC_STATES = (None, "not_started", "in_progress", "completed")
+"""NVML_GPU_FABRIC_STATE_*; the first is: not supported."""
+FABRIC_FAULTS = {
+    (0, 0x3, 1): "degraded_bandwidth",
+    (2, 0x3, 1): "route_recovery",
+    (4, 0x3, 1): "route_unhealthy",
+    (6, 0x3, 1): "access_timeout_recovery",
+    (8, 0xF, 2): "incorrect_system_guid",
+    (8, 0xF, 3): "incorrect_chassis_serial_number",
+    (8, 0xF, 4): "no_partition",
+    (8, 0xF, 5): "insufficient_nvlinks",
+    (8, 0xF, 6): "incompatible_gpu_firmware",
+    (8, 0xF, 7): "invalid_location",
+    (8, 0xF, 8): "gpu_state_invalid",
+}
+"""NVML_GPU_FABRIC_HEALTH_MASK_*: shift, width and the value that means this fault."""
+MAX_NVLINKS = 18
+"""NVML_NVLINK_MAX_LINKS, for bindings that do not tell it."""
 FABRIC_STRUCTURES = ("c_nvmlGpuFabricInfo_v3_t", "c_nvmlGpuFabricInfo_v2_t")
 
 Paths = dict[tuple[int, int], "str | None"]
 """By the indices of two GPUs what lies between them."""
 
 
-def nvlinks(nvml: Nvml, handle: object) -> tuple[NvLink, ...]:
-    """The NVLinks of a GPU; none where it has none. NVML says by a refusal where they end."""
+def nvlinks(nvml: Nvml, handle: object) -> tuple[NvLink, ...] | None:
+    """The NVLinks of a GPU, None on one without. NVML says by a refusal where they end."""
     states = list(_states(nvml, handle))
     names = ["NVLINK_GET_VERSION"] * len(states) + ["NVLINK_GET_SPEED"] * len(states)
     values = nvml.named_fields(handle, names, [*range(len(states))] * 2)
     told = zip(states, values, values[len(states) :], strict=False)
-    return tuple(_link(nvml, handle, index, *link) for index, link in enumerate(told))
+    return tuple(_link(nvml, handle, number, *link) for number, link in enumerate(told)) or None
 
 
 def _states(nvml: Nvml, handle: object) -> Iterator[bool]:
-    for index in range(nvml.constant("NVLINK_MAX_LINKS") or 0):
-        state = nvml.hint("DeviceGetNvLinkState", handle, index)
+    for number in range(nvml.constant("NVLINK_MAX_LINKS") or MAX_NVLINKS):
+        state = nvml.hint("DeviceGetNvLinkState", handle, number)
         if state is None:
             return
         yield bool(state)
 
 
-def _link(nvml: Nvml, handle: object, index: int, active: bool, version: int | None, speed: int | None) -> NvLink:
+def _link(nvml: Nvml, handle: object, number: int, active: bool, version: int | None, speed: int | None) -> NvLink:
     if not active:
-        return NvLink(index, active, version)
-    remote = nvml.hint("DeviceGetNvLinkRemotePciInfo", handle, index)
-    kind = nvml.hint("DeviceGetNvLinkRemoteDeviceType", handle, index)
-    return NvLink(index, active, version, speed, KINDS.get(kind), remote and sysfs_bus_id(remote.busId))
+        return NvLink(number, active, version)
+    remote = nvml.hint("DeviceGetNvLinkRemotePciInfo", handle, number)
+    kind = nvml.hint("DeviceGetNvLinkRemoteDeviceType", handle, number)
+    return NvLink(number, active, version, speed, KINDS.get(kind), remote and sysfs_bus_id(remote.busId))
 
 
-def fabric(nvml: Nvml, handle: object) -> Fabric | None:
-    """Where a GPU stands with NVLink's fabric; None before Hopper."""
+def fabric(nvml: Nvml, handle: object) -> Fabric:
+    """Where a GPU stands with NVLink's fabric."""
     info = nvml.filled("DeviceGetGpuFabricInfoV", FABRIC_STRUCTURES, handle)
-    if info is None:
-        return None
-    state = info.state & 0xFF  # a byte in NVML, more in its bindings
-    return Fabric(
-        state=FABRIC_STATES[state] if state < len(FABRIC_STATES) else str(state),
-        status=nvml.word(info.status),
-        clique_id=info.cliqueId,
-        cluster_uuid=_uuid(bytes(info.clusterUuid)),
-        health_mask=info.healthMask,
-    )
+    number = info.state & 0xFF if info else 0  # a byte in NVML, more in its bindings
+    state = FABRIC_STATES[number] if number < len(FABRIC_STATES) else str(number)
+    if state is None:
+        return Fabric()
+    mask = info.healthMask
+    faults = [name for (shift, width, value), name in FABRIC_FAULTS.items() if mask >> shift & width == value]
+    return Fabric(state, info.status, tuple(faults), info.cliqueId, _uuid(bytes(info.clusterUuid)))
 
 
 def _uuid(octets: bytes) -> str:

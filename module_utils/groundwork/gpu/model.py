@@ -124,7 +124,7 @@ class RemapAvailability:
 
 @dataclass(frozen=True)
 class RetiredPages:
-    """Pages of memory that the driver leaves alone (before Ampere), by cause; `pending`: a reboot makes it so."""
+    """Memory pages that are used no more, by cause, on GPUs older than Ampere; pending ones go at the next reboot."""
 
     single_bit: int | None = None
     double_bit: int | None = None
@@ -149,7 +149,6 @@ class Ecc:
     remapping_pending: bool | None = None
     remapping_failed: bool | None = None
     remap_availability: RemapAvailability | None = None
-    retired_pages: RetiredPages | None = None
     dram_uncorrected_volatile: int | None = None
     dram_uncorrected_aggregate: int | None = None
     sram_uncorrected_volatile: int | None = None
@@ -216,12 +215,12 @@ class Utilization:
 
 @dataclass(frozen=True)
 class NvLink:
-    """One NVLink. What is at its other end ("gpu", "switch", "npu") is told while it is active.
+    """One NVLink of a GPU, by its number. What is at its other end ("gpu", "switch", "npu") is told while it is active.
 
     speed_mbps  megabytes a second and direction, as nvidia-smi nvlink shows it in GB/s
     """
 
-    index: int
+    number: int
     active: bool
     version: int | None = None
     speed_mbps: int | None = None
@@ -231,18 +230,18 @@ class NvLink:
 
 @dataclass(frozen=True)
 class Fabric:
-    """Where a GPU is on its way into NVLink's fabric (Hopper and newer), which the fabric manager sets up.
+    """A GPU's place among GPUs that NVSwitches connect (Hopper and newer); all None where there is no such thing.
 
-    state           not_supported, not_started, in_progress or completed
-    status          how it completed: Success, or the code of what went wrong: InsufficientResources
-    health_mask     NVML_GPU_FABRIC_HEALTH_MASK_*; 0 where nothing is said
+    state   not_started, in_progress or completed: how far its registration is
+    status  NVML's code for how that ended, 0 is success; it counts once the state is completed
+    faults  what the fabric says is wrong with this GPU's part of it, such as degraded_bandwidth
     """
 
-    state: str
-    status: str
-    clique_id: int
-    cluster_uuid: str
-    health_mask: int | None = None
+    state: str | None = None
+    status: int | None = None
+    faults: tuple[str, ...] = ()
+    clique_id: int | None = None
+    cluster_uuid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,11 +306,12 @@ class Gpu:
     persistence_mode: bool | None = None
     compute_mode: str | None = None
     error: Failure | None = None
-    performance_state: str | None = None
+    performance_state: int | None = None
     virtualization_mode: str | None = None
     gsp_firmware_version: str | None = None
     recovery_action: str | None = None
     board: Board | None = None
     bar1: Memory | None = None
+    retired_pages: RetiredPages | None = None
     nvlinks: tuple[NvLink, ...] | None = None
     fabric: Fabric | None = None

@@ -98,9 +98,9 @@ class Nvml:
         structures  their names in the bindings, the newest version first: c_nvmlGpuFabricInfo_v3_t
         """
         for make in (getattr(self._library, name, None) for name in structures):
-            found = make() if make else None
-            if found is not None and self.hint(function, *arguments, ctypes.byref(found)) is not None:
-                return found
+            found = ctypes.pointer(make()) if make else None
+            if found is not None and self.hint(function, *arguments, found) is not None:
+                return found.contents
         return None
 
     def fields(self, handle: object, fields: Sequence[tuple[int, int]]) -> list[int | float | None]:
@@ -116,10 +116,6 @@ class Nvml:
         asked = [(field, scope) for field, scope in zip(known, scopes or [0] * len(known), strict=True) if field]
         found = iter(self.fields(handle, asked) if asked else ())
         return [next(found) if field else None for field in known]
-
-    def word(self, code: int) -> str:
-        """The name of a return code, spelt as NvmlError's: Success, InsufficientResources."""
-        return _code(self._library.NVMLError(code)) if code else "Success"
 
     def change(self, function: str, *arguments: object) -> Any:
         """The answer of nvml<function>, which changes a GPU: what is not supported is a refusal as well.

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class NvmlState:
-    """Whether NVML answers; if not, why, what to do, and NVML's code where it gave one."""
+    """Whether NVML answers; if not, why, what to do, and NVML's own code where it is NVML that refused."""
 
     available: bool
     reason: str | None = None

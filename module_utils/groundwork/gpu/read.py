@@ -35,7 +35,8 @@ VIRTUALIZATION_MODES = {0: "none", 1: "passthrough", 2: "vgpu", 3: "host_vgpu", 
 """nvmlGpuVirtualizationMode_t."""
 RECOVERY_ACTIONS = {0: "none", 1: "reset", 2: "reboot", 3: "drain_p2p", 4: "drain_and_reset"}
 """nvmlDeviceGpuRecoveryAction_t."""
-UNKNOWN_PSTATE = 32
+UNKNOWN_STATE = 32
+"""NVML_PSTATE_UNKNOWN."""
 NAMES = ("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell")
 ARCHITECTURES = dict(enumerate(NAMES, 2))
 """nvmlDeviceArchitecture_t."""
@@ -90,6 +91,7 @@ def gpu(nvml: Nvml, index: int, proc: Path = Path("/proc")) -> Gpu:
         "recovery_action": lambda: RECOVERY_ACTIONS.get(nvml.named_fields(handle, ["GET_GPU_RECOVERY_ACTION"])[0]),
         "board": lambda: _board(nvml, handle),
         "bar1": lambda: _bar1(nvml, handle),
+        "retired_pages": lambda: _retired_pages(nvml, handle),
         "nvlinks": lambda: links.nvlinks(nvml, handle),
         "fabric": lambda: links.fabric(nvml, handle),
     }
@@ -221,7 +223,6 @@ def _ecc(nvml: Nvml, handle: object) -> Ecc:
         remapping_pending=_truth(rows[2]),
         remapping_failed=_truth(rows[3]),
         remap_availability=_remap_availability(nvml, handle),
-        retired_pages=_retired_pages(nvml, handle),
         dram_uncorrected_volatile=uncorrected("VOLATILE", "DRAM"),
         dram_uncorrected_aggregate=uncorrected("AGGREGATE", "DRAM"),
         sram_uncorrected_volatile=uncorrected("VOLATILE", "SRAM"),
@@ -234,17 +235,21 @@ def _remap_availability(nvml: Nvml, handle: object) -> RemapAvailability | None:
     return banks and RemapAvailability(banks.max, banks.high, banks.partial, banks.low, banks.none)
 
 
-def _retired_pages(nvml: Nvml, handle: object) -> RetiredPages | None:
-    """By cause: nvmlPageRetirementCause_t, 0 for several single bit errors, 1 for a double bit error."""
-    single, double = (nvml.hint("DeviceGetRetiredPages", handle, cause) for cause in (0, 1))
-    if single is None and double is None:
-        return None
-    pending = _truth(nvml.hint("DeviceGetRetiredPagesPendingStatus", handle))
-    return RetiredPages(len(single or ()), len(double or ()), pending)
+def _retired_pages(nvml: Nvml, handle: object) -> RetiredPages:
+    def pages(cause: str) -> int | None:
+        found = nvml.hint("DeviceGetRetiredPages", handle, nvml.constant(f"PAGE_RETIREMENT_CAUSE_{cause}"))
+        return None if found is None else len(found)
+
+    return RetiredPages(
+        pages("MULTIPLE_SINGLE_BIT_ECC_ERRORS"),
+        pages("DOUBLE_BIT_ECC_ERROR"),
+        _truth(nvml.hint("DeviceGetRetiredPagesPendingStatus", handle)),
+    )
 
 
-def _performance_state(number: int | None) -> str | None:
-    return None if number in (None, UNKNOWN_PSTATE) else f"P{number}"
+def _performance_state(number: int | None) -> int | None:
+    """P0 is the fastest."""
+    return None if number == UNKNOWN_STATE else number
 
 
 def processes(nvml: Nvml, handle: object, proc: Path = Path("/proc")) -> Iterator[Process]:

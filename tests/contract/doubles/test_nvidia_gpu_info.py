@@ -49,15 +49,17 @@ def test_every_model_tells_what_it_has(
     plugged: Plug, model: str, links: int, fabric: str | None, banks: int | None, pages: bool
 ) -> None:
     found = observe(plugged(model, 2))
-    assert found["nvml"] == {"available": True, "reason": None, "remedy": None}
+    assert found["nvml"] == {"available": True, "reason": None, "remedy": None, "code": None}
     assert [gpu["error"] for gpu in found["gpus"]] == [None, None]
     gpu = found["gpus"][0]
     assert gpu["name"] == pci.MODELS[model].name
-    assert [link["active"] for link in gpu["nvlinks"]] == [True] * links
-    assert {(link["remote_kind"], link["remote_bus_id"] is None) for link in gpu["nvlinks"]} <= {("switch", False)}
-    assert (gpu["fabric"] and gpu["fabric"]["state"]) == fabric
+    assert [link["active"] for link in gpu["nvlinks"] or ()] == [True] * links
+    assert {(link["remote_kind"], link["remote_bus_id"] is None) for link in gpu["nvlinks"] or ()} <= {
+        ("switch", False)
+    }
+    assert gpu["fabric"]["state"] == fabric
     assert (gpu["ecc"]["remap_availability"] and gpu["ecc"]["remap_availability"]["max"]) == banks
-    assert (gpu["ecc"]["retired_pages"] is not None) == pages
+    assert (gpu["retired_pages"]["pending"] is not None) == pages
     assert (gpu["temperature"]["margin_celsius"] is None) == (gpu["temperature"]["slowdown_celsius"] is not None)
     assert found["topology"] == [{"gpus": [0, 1], "path": "NODE", "nvlinks": links}]
     assert gpu["gsp_firmware_version"] == packages.driver_versions()[0]
@@ -73,7 +75,7 @@ FAULTS: dict[str, tuple[Callable[[Host], object], Callable[[dict[str, Any]], Any
     ),
     "NVLink": (
         lambda host: hardware.put(host.etc, 0, links_down="3,7"),
-        lambda gpu: [link["index"] for link in gpu["nvlinks"] if not link["active"]],
+        lambda gpu: [link["number"] for link in gpu["nvlinks"] if not link["active"]],
         [3, 7],
     ),
     "PCIe": (
@@ -84,7 +86,7 @@ FAULTS: dict[str, tuple[Callable[[Host], object], Callable[[dict[str, Any]], Any
     "fabric": (
         lambda host: hardware.put(host.etc, 0, fabric_status=23),
         lambda gpu: [gpu["fabric"]["state"], gpu["fabric"]["status"]],
-        ["completed", "InsufficientResources"],
+        ["completed", 23],
     ),
     "power": (
         lambda host: hardware.put(host.etc, 0, power_limit_mw=350500),
@@ -118,6 +120,7 @@ def test_a_driver_of_another_version_says_so(host: Host) -> None:
     found = observe(host)
     assert found["nvml"]["available"] is False
     assert "mismatch" in found["nvml"]["reason"]
+    assert found["nvml"]["code"] == "LibRmVersionMismatch"
 
 
 @needs_root

@@ -88,9 +88,9 @@ FIELDS = [
     Field("ecc_mode/pending_ecc", on(at("ecc", "mode_pending"))),
     Field("ecc_errors/volatile/dram_uncorrectable", at("ecc", "dram_uncorrected_volatile")),
     Field("ecc_errors/aggregate/dram_uncorrectable", at("ecc", "dram_uncorrected_aggregate")),
-    Field("retired_pages/multiple_single_bit_retirement/retired_count", at("ecc", "retired_pages", "single_bit")),
-    Field("retired_pages/double_bit_retirement/retired_count", at("ecc", "retired_pages", "double_bit")),
-    Field("retired_pages/pending_retirement", yes(at("ecc", "retired_pages", "pending"))),
+    Field("retired_pages/multiple_single_bit_retirement/retired_count", at("retired_pages", "single_bit")),
+    Field("retired_pages/double_bit_retirement/retired_count", at("retired_pages", "double_bit")),
+    Field("retired_pages/pending_retirement", yes(at("retired_pages", "pending"))),
     Field("remapped_rows/remapped_row_corr", at("ecc", "remapped_rows_corrected")),
     Field("remapped_rows/remapped_row_unc", at("ecc", "remapped_rows_uncorrected")),
     Field("remapped_rows/remapped_row_pending", yes(at("ecc", "remapping_pending"))),
@@ -117,8 +117,9 @@ FIELDS = [
     Field("max_clocks/graphics_clock", at("clocks", "graphics_max_mhz"), "{} MHz"),
     Field("max_clocks/sm_clock", at("clocks", "sm_max_mhz"), "{} MHz"),
     Field("max_clocks/mem_clock", at("clocks", "memory_max_mhz"), "{} MHz"),
+    Field("performance_state", at("performance_state"), "P{}", slack=15),  # clocks fall at idle
     Field("fabric/state", word(at("fabric", "state"), completed="Completed", in_progress="In Progress",
-                               not_started="Not Started", not_supported="N/A")),
+                               not_started="Not Started")),
     Field("fabric/cliqueId", at("fabric", "clique_id")),
     Field("fabric/clusterUuid", at("fabric", "cluster_uuid")),
 ]  # fmt: skip
@@ -148,4 +149,4 @@ def _agree(told: str, field: Field, value: Any) -> bool:
         return told in {*ABSENT, "None"} and value in (None, "None", "N/A", 0)
     if not field.slack:
         return told == field.show.format(value)
-    return abs(float(told.split()[0].rstrip("x")) - float(value)) <= field.slack
+    return abs(float(told.split()[0].strip("xP")) - float(value)) <= field.slack

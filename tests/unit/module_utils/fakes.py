@@ -105,12 +105,12 @@ def _field(value: int | None) -> SimpleNamespace:
     return SimpleNamespace(nvmlReturn=0, valueType=kind, value=SimpleNamespace(uiVal=value, siVal=value))
 
 
-def fabric_info(state: int = 3, status: int = 0, clique: int = 0, health: int = 0) -> Callable[..., int]:
-    """NVML's answer about NVLink's fabric, written into the structure that is handed over."""
+def fabric(**fields: int) -> Callable[..., int]:
+    """nvmlDeviceGetGpuFabricInfoV as it answers with these fields."""
 
-    def call(_handle: object, structure: Any) -> int:
-        found = structure._obj
-        found.state, found.status, found.cliqueId, found.healthMask = state, status, clique, health
+    def call(_handle: object, info: Any) -> int:
+        for name, value in fields.items():
+            setattr(info.contents, name, value)
         return 0
 
     return call
@@ -174,7 +174,7 @@ H100: dict[str, Any] = {
     "DeviceGetNvLinkState": _link_state,
     "DeviceGetNvLinkRemoteDeviceType": 2,
     "DeviceGetNvLinkRemotePciInfo": SimpleNamespace(busId=b"00000000:05:00.0"),
-    "DeviceGetGpuFabricInfoV": fabric_info(),
+    "DeviceGetGpuFabricInfoV": fabric(state=3, status=0),
     "DeviceGetTopologyCommonAncestor": 40,
     "DeviceGetPowerUsage": 71250,
     "DeviceGetEnforcedPowerLimit": 700000,

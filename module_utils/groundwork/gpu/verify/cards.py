@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ansible.module_utils.groundwork import check
 from ansible.module_utils.groundwork.check import Check
-from ansible.module_utils.groundwork.gpu.model import Gpu, RetiredPages
+from ansible.module_utils.groundwork.gpu.model import Gpu
 from ansible.module_utils.groundwork.gpu.verify.observe import State
 from ansible.module_utils.groundwork.gpu.verify.remedies import REMEDIES
 from ansible.module_utils.groundwork.gpu.verify.wanted import PREFIX, Wanted
@@ -25,23 +25,8 @@ THROTTLED = {
     0x80: "slowed down by the power brake",
 }
 """Idle clocks, clocks that were set and the everyday power limit are no fault."""
-FASTEST = "P0"
-"""In the others a GPU saves power, on its PCIe link too (nvidia-smi's manual, pcie.link.gen.current)."""
-
-FABRIC_FAULTS = {
-    (0, 0x3, 1): "degraded bandwidth",
-    (2, 0x3, 1): "route recovery",
-    (4, 0x3, 1): "route unhealthy",
-    (6, 0x3, 1): "access timeout recovery",
-    (8, 0xF, 2): "incorrect system GUID",
-    (8, 0xF, 3): "incorrect chassis serial number",
-    (8, 0xF, 4): "no partition",
-    (8, 0xF, 5): "insufficient NVLinks",
-    (8, 0xF, 6): "incompatible GPU firmware",
-    (8, 0xF, 7): "invalid location",
-    (8, 0xF, 8): "GPU state invalid",
-}
-"""NVML_GPU_FABRIC_HEALTH_MASK_*: shift, width and the value that means this fault."""
+FASTEST = 0
+"""P0. In the others a GPU saves power, on its PCIe link too (nvidia-smi's manual, pcie.link.gen.current)."""
 
 
 def product(wanted: Wanted, state: State) -> Check | None:
@@ -88,11 +73,10 @@ def row_remap(_: Wanted, state: State) -> Check | None:
 def retired_pages(wanted: Wanted, state: State) -> Check | None:
     """Whether pages wait to be retired, or more are than is declared; None where GPUs remap rows instead."""
     most = wanted.retired_pages_max
-    told = [pages for gpu in state.host.gpus if (pages := _pages(gpu))]
+    told = [gpu.retired_pages for gpu in state.host.gpus if gpu.retired_pages]
 
     def fault(gpu: Gpu) -> str | None:
-        found = _pages(gpu)
-        if found and found.pending:
+        if gpu.retired_pages and gpu.retired_pages.pending:
             return "a page waits to be retired"
         pages = retired(gpu)
         return f"{pages} retired pages" if most is not None and pages > most else None
@@ -146,7 +130,7 @@ def nvlinks(wanted: Wanted, state: State) -> Check | None:
         active = sum(link.active for link in links)
         if gpu.error or is_cut(gpu) or active >= least:
             return None
-        down = ", ".join(str(link.index) for link in links if not link.active)
+        down = ", ".join(str(link.number) for link in links if not link.active)
         return f"{active} active NVLinks{f', down: {down}' if down else ''}"
 
     return _judge("nvlinks", wanted.nvlinks is not None, state, fault, f"{least} active NVLinks or more")
@@ -164,28 +148,18 @@ def persistence(wanted: Wanted, state: State) -> Check | None:
 
 def fabric(_: Wanted, state: State) -> Check | None:
     """Whether GPUs behind NVSwitches are part of their fabric; None where there is none."""
-    there = not state.host.nvml.available or any(map(_is_in_a_fabric, state.host.gpus))
+    there = not state.host.nvml.available or any(gpu.fabric and gpu.fabric.state for gpu in state.host.gpus)
     wanted = "every GPU is registered with its fabric, which finds no fault"
     return _judge("fabric", there, state, _fabric_fault, wanted)
 
 
-def _is_in_a_fabric(gpu: Gpu) -> bool:
-    return gpu.fabric is not None and gpu.fabric.state != "not_supported"
-
-
 def _fabric_fault(gpu: Gpu) -> str | None:
-    if gpu.fabric is None or gpu.fabric.state == "not_supported":
+    if gpu.fabric is None or gpu.fabric.state is None:
         return None
     if gpu.fabric.state != "completed":
         return f"its registration is {gpu.fabric.state.replace('_', ' ')}"
-    ended = [] if gpu.fabric.status == "Success" else [f"its registration ended with {gpu.fabric.status}"]
-    mask = gpu.fabric.health_mask or 0
-    return ", ".join([*ended, *(words for field, words in FABRIC_FAULTS.items() if _has(mask, field))]) or None
-
-
-def _has(mask: int, field: tuple[int, int, int]) -> bool:
-    shift, width, value = field
-    return mask >> shift & width == value
+    ended = [f"its registration ended with error {gpu.fabric.status}"] if gpu.fabric.status else []
+    return ", ".join([*ended, *(name.replace("_", " ") for name in gpu.fabric.faults)]) or None
 
 
 def is_a(name: str, pattern: str) -> bool:
@@ -200,12 +174,8 @@ def is_cut(gpu: Gpu) -> bool:
 
 def retired(gpu: Gpu) -> int:
     """How many pages are retired, for whatever cause."""
-    pages = _pages(gpu)
+    pages = gpu.retired_pages
     return (pages.single_bit or 0) + (pages.double_bit or 0) if pages else 0
-
-
-def _pages(gpu: Gpu) -> RetiredPages | None:
-    return gpu.ecc.retired_pages if gpu.ecc else None
 
 
 def _judge(name: str, asked: bool, state: State, fault: Fault, wanted: str) -> Check | None:

@@ -31,12 +31,14 @@ from ansible.module_utils.groundwork.gpu.model import (
 )
 from ansible.module_utils.groundwork.gpu.nvml import Nvml
 
-from tests.unit.module_utils.fakes import NOT_SUPPORTED, fabric_info, field_values, gpu_library, refuse
+from tests.unit.module_utils.fakes import NOT_SUPPORTED, fabric, field_values, gpu_library, refuse
 
 BANKS = RemapAvailability(2560, 0, 0, 0, 0)
-HEALTHY = Ecc("enabled", "enabled", 0, 0, 0, 0, 0, 0, False, False, BANKS, None, 0, 0, 0, 0)
+HEALTHY = Ecc("enabled", "enabled", 0, 0, 0, 0, 0, 0, False, False, BANKS, 0, 0, 0, 0)
 MODES_AND_SUMS = ["mode_current", "mode_pending", "corrected_volatile", "uncorrected_volatile"]
 MODES_AND_SUMS += ["corrected_aggregate", "uncorrected_aggregate"]
+ROWS = ["remapped_rows_corrected", "remapped_rows_uncorrected", "remapping_pending", "remapping_failed"]
+ZEROS = "00000000-0000-0000-0000-000000000000"
 WARM = Temperature(31, None, None, None, 25, None, 56, -2, -8, 0, 0)
 T4 = {
     "DeviceGetRemappedRows": NOT_SUPPORTED,
@@ -73,14 +75,15 @@ def test_a_healthy_gpu_tells_all() -> None:
         persistence_mode=True,
         compute_mode="default",
         error=None,
-        performance_state="P0",
+        performance_state=0,
+        retired_pages=RetiredPages(),
         virtualization_mode="none",
         gsp_firmware_version="580.126.09",
         recovery_action="none",
         board=Board("0x1b00", "692-2G520-0200-000", 3, "G520.0200.00.05"),
         bar1=Memory(131072, 1, 131071),
         nvlinks=tuple(NvLink(index, True, 4, 26562, "switch", "0000:05:00.0") for index in range(18)),
-        fabric=Fabric("completed", "Success", 0, "00000000-0000-0000-0000-000000000000", 0),
+        fabric=Fabric("completed", 0, (), 0, ZEROS),
     )
 
 
@@ -133,11 +136,8 @@ def test_the_first_of_several_refusals_is_the_error() -> None:
                 remapping_failed=False,
             ),
         ),
-        (
-            T4,
-            "ecc",
-            Ecc("enabled", "enabled", 0, 0, 0, 0, None, None, None, None, None, RetiredPages(2, 1, True), 0, 0, 0, 0),
-        ),
+        (T4, "ecc", replace(HEALTHY, **dict.fromkeys([*ROWS, "remap_availability"]))),
+        (T4, "retired_pages", RetiredPages(2, 1, True)),
         (
             {"DeviceGetPowerManagementLimitConstraints": NOT_SUPPORTED},
             "power",
@@ -151,12 +151,27 @@ def test_the_first_of_several_refusals_is_the_error() -> None:
         ({"DeviceGetPciInfo_v3": NOT_SUPPORTED}, "pci", None),
         ({"DeviceGetMemoryInfo": NOT_SUPPORTED}, "memory", None),
         ({"DeviceGetGspFirmwareVersion": NOT_SUPPORTED}, "gsp_firmware_version", None),
+        ({"DeviceGetPerformanceState": 8}, "performance_state", 8),
         ({"DeviceGetPerformanceState": 32}, "performance_state", None),
         ({"DeviceGetVirtualizationMode": 1}, "virtualization_mode", "passthrough"),
         ({"DeviceGetFieldValues": field_values({230: 2})}, "recovery_action", "reboot"),
         ({"DeviceGetBAR1MemoryInfo": NOT_SUPPORTED}, "bar1", None),
-        ({"DeviceGetNvLinkState": NOT_SUPPORTED}, "nvlinks", ()),
-        ({"DeviceGetGpuFabricInfoV": NOT_SUPPORTED}, "fabric", None),
+        ({"DeviceGetNvLinkState": NOT_SUPPORTED}, "nvlinks", None),
+        ({"DeviceGetGpuFabricInfoV": NOT_SUPPORTED}, "fabric", Fabric()),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=0)}, "fabric", Fabric()),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=2)}, "fabric", Fabric("in_progress", 0, (), 0, ZEROS)),
+        ({"DeviceGetGpuFabricInfoV": fabric(state=3, status=999)}, "fabric", Fabric("completed", 999, (), 0, ZEROS)),
+        # every part of the mask says that it is well
+        (
+            {"DeviceGetGpuFabricInfoV": fabric(state=3, healthMask=0x1AA)},
+            "fabric",
+            Fabric("completed", 0, (), 0, ZEROS),
+        ),
+        (
+            {"DeviceGetGpuFabricInfoV": fabric(state=3, healthMask=0x5A9)},
+            "fabric",
+            Fabric("completed", 0, ("degraded_bandwidth", "insufficient_nvlinks"), 0, ZEROS),
+        ),
     ],
 )
 def test_what_a_gpu_does_not_have_is_none_and_no_error(functions: dict[str, Any], field: str, wanted: object) -> None:
@@ -173,7 +188,7 @@ def test_a_question_that_is_refused_makes_no_gpu_ill(code: str) -> None:
     functions = ("FieldValues", "BoardId", "RowRemapperHistogram", "GpuFabricInfoV", "NvLinkState", "MarginTemperature")
     refused: dict[str, Any] = {f"DeviceGet{name}": no for name in functions}
     gpu = read_gpu(**refused)
-    assert (gpu.error, gpu.nvlinks, gpu.fabric) == (None, (), None)
+    assert (gpu.error, gpu.nvlinks, gpu.fabric) == (None, None, Fabric())
 
 
 def test_a_gpu_lost_in_the_middle_is_an_error_whatever_was_asked() -> None:
@@ -216,25 +231,11 @@ def test_nvlinks_that_are_down_lead_nowhere() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("told", "wanted"),
-    [
-        ({"state": 2}, ("in_progress", "Success", 0)),
-        ({"state": 3, "status": pynvml.NVML_ERROR_INSUFFICIENT_RESOURCES}, ("completed", "InsufficientResources", 0)),
-        ({"state": 1, "health": 5}, ("not_started", "Success", 5)),
-    ],
-)
-def test_the_fabric(told: dict[str, int], wanted: tuple[str, str, int]) -> None:
-    found = read_gpu(DeviceGetGpuFabricInfoV=fabric_info(**told)).fabric
-    assert found is not None
-    assert (found.state, found.status, found.health_mask) == wanted
-
-
 def test_an_older_driver_knows_the_older_structure_of_the_fabric() -> None:
     def info(_handle: object, structure: Any) -> int:
-        if isinstance(structure._obj, pynvml.c_nvmlGpuFabricInfo_v3_t):
+        if isinstance(structure.contents, pynvml.c_nvmlGpuFabricInfo_v3_t):
             raise pynvml.NVMLError(pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH)
-        return fabric_info(state=3, clique=7)(_handle, structure)
+        return fabric(state=3, cliqueId=7)(_handle, structure)
 
     found = read_gpu(DeviceGetGpuFabricInfoV=info).fabric
     assert found is not None

@@ -53,6 +53,23 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) 
     assert_refused(fresh_site.play("-e", "gpu_driver_brunch=580"), "gpu_driver_brunch", "gpu_driver_branch")
 
 
+def test_a_renamed_variable_says_its_new_name(fresh_site: Site) -> None:
+    said = "gpu_driver_expected_count is called gpu_health_count now"
+    assert_refused(fresh_site.play("-e", "gpu_driver_expected_count=2"), said)
+
+
+@pytest.mark.sampled("hosts")
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ('{"gpu_health_products": ["*H100*", "*H100*"]}', "products names *H100* twice"),
+        ('{"gpu_health_pcie_width": 3}', "pcie_width is 3"),
+    ],
+)
+def test_gpus_that_cannot_be_meant_are_refused(fresh_site: Site, declared: str, said: str) -> None:
+    assert_refused(fresh_site.play("-e", declared), "nvidia_gpu.declaration", said)
+
+
 @pytest.mark.sampled("hosts")
 def test_an_unsupported_release_is_refused(fresh_site: Site, lab: Lab) -> None:
     older = 's/bookworm/buster/; s/"12"/"10"/; s/12 (/10 (/'

@@ -104,3 +104,16 @@ def test_has_a_scenario(role: Path) -> None:
 def test_is_told_of_in_a_playbook(role: Path) -> None:
     playbooks = "\n".join(path.read_text() for path in (ROOT / "playbooks").rglob("*.yml"))
     assert f"name: {role.name}\n" in playbooks
+
+
+def test_renamed_variables_have_names_that_exist() -> None:
+    renamed = read(ROOT / "roles/site/vars/main.yml")["__site_renamed"]
+    known = {name for role in ROLES for name in options(role)}
+    assert set(renamed.values()) <= known
+    assert not set(renamed) & known
+
+
+def options(role: Path) -> dict[str, Any]:
+    """The public variables of a role."""
+    found: dict[str, Any] = read(role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
+    return found

@@ -49,6 +49,7 @@ def test_a_faulty_inventory_is_refused(fresh_site: Site, tmp_path: Path, fault: 
     assert_refused(fresh_site.play(inventory=changed_inventory(fresh_site.lab, tmp_path, FAULTS[fault])), *words)
 
 
+@pytest.mark.sampled("variables")
 def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) -> None:
     assert_refused(fresh_site.play("-e", "gpu_driver_brunch=580"), "gpu_driver_brunch", "gpu_driver_branch")
 
@@ -64,6 +65,24 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(fresh_site: Site) 
 )
 def test_a_driver_that_nobody_has_is_refused(fresh_site: Site, variables: str, words: list[str]) -> None:
     assert_refused(fresh_site.play("-e", variables), *words)
+
+
+@pytest.mark.sampled("variables")
+def test_a_renamed_variable_says_its_new_name(fresh_site: Site) -> None:
+    said = "gpu_driver_expected_count is called gpu_health_count now"
+    assert_refused(fresh_site.play("-e", "gpu_driver_expected_count=2"), said)
+
+
+@pytest.mark.sampled("hosts")
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ('{"gpu_health_products": ["*H100*", "*H100*"]}', "products names *H100* twice"),
+        ('{"gpu_health_pcie_width": 3}', "pcie_width is 3"),
+    ],
+)
+def test_gpus_that_cannot_be_meant_are_refused(fresh_site: Site, declared: str, said: str) -> None:
+    assert_refused(fresh_site.play("-e", declared), "nvidia_gpu.declaration", said)
 
 
 @pytest.mark.sampled("hosts")

@@ -88,10 +88,15 @@ def checks(told: Sequence[Told], left: Sequence[str], limits: Limits) -> list[Ch
 def were_tested(told: Sequence[Told], left: Sequence[str]) -> Check:
     """GPUs in use are named, and nobody waits for them."""
     name = "gpu_burn_in.all_gpus_were_tested"
-    problems = [f"{each.place}: {each.problem}" for each in told if each.problem]
+    problems = [f"{each.place}: {each.problem}" for each in told if each.problem] + [
+        f"{each.place}: {result['test']}, {result['note']}"
+        for each in told
+        for result in each.results
+        if result["best"] is None and not result["wrong"]
+    ]
     if problems:
         remedy = "See what the message says; `microk8s kubectl describe node` tells of what a node lacks."
-        return failed(name, "; ".join(problems), "a pod on each free GPU answers", remedy)
+        return failed(name, "; ".join(problems), "a pod on each free GPU answers, and measures all", remedy)
     if left:
         return skipped(name, f"not tested: {'; '.join(left)}")
     return ok(name, f"{len(told)} GPUs") if told else skipped(name, "there is no GPU")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -34,7 +35,8 @@ MIB = 2**20
 WINDOW_SECONDS = 0.05
 """How long one timing lasts: long enough that starting the work costs nothing of it."""
 ROUNDS = 5
-PATTERNS = (0x00, 0xFF, 0x55, 0xAA)
+PATTERNS: tuple[int | None, ...] = (0x00, 0xFF, 0x55, 0xAA, None)
+"""Bytes; None is each word's own number."""
 MATRICES = {"matrix_bf16": "bfloat16", "matrix_fp16": "float16", "matrix_tf32": "float32"}
 TOLERANCES = {"bfloat16": 2e-2, "float16": 4e-3, "float32": 4e-3}
 """Of a product's elements, against their size: what rounding inputs and results may cost."""
@@ -134,6 +136,8 @@ def _one(device: Device, name: str, seconds: float) -> Result:
             _pattern(device, seconds, result)
         else:
             _transfer(device, name == "to_gpu", seconds, result)
+    except torch.cuda.OutOfMemoryError:
+        result.note = "something else holds too much of the memory"
     except RuntimeError as error:  # of CUDA, too: the other tests may still tell something
         result.note = f"ended by {str(error).splitlines()[0]}"
         result.wrong += 1
@@ -142,21 +146,16 @@ def _one(device: Device, name: str, seconds: float) -> Result:
 
 @contextlib.contextmanager
 def _on(device: Device) -> Iterator[None]:
-    """The device chosen, its memory given back at the end, and TF32 as these products want it."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        with torch.cuda.device(device.name) if device.is_gpu else contextlib.nullcontext():
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+    """The device chosen, and its memory given back at the end."""
+    with torch.cuda.device(device.name) if device.is_gpu else contextlib.nullcontext():
+        yield
         if device.is_gpu:
             torch.cuda.empty_cache()
 
 
 def _matrix(device: Device, kind: str, seconds: float, result: Result) -> None:
     """Products of square matrices: which size is fastest, then that one again and again."""
-    sizes = [2048, 4096, 8192, 16384] if device.is_gpu else [128, 256]
+    sizes = [2048, 4096, 6144, 8192, 12288, 16384] if device.is_gpu else [128, 256]
     dtype = getattr(torch, kind)
     fitting = [size for size in sizes if 4 * size * size * dtype.itemsize < device.memory]
 
@@ -176,9 +175,9 @@ def _random(device: Device, size: int, dtype: Any) -> Any:
 def _repeat(device: Device, size: int, dtype: Any, seconds: float, result: Result) -> None:
     """The same product again and again: samples of the first are computed anew, the others compared with it."""
     left, right = (_random(device, size, dtype) for _ in range(2))
-    first = torch.mm(left, right)
+    first, out = torch.empty_like(left), torch.empty_like(left)
+    torch.mm(left, right, out=first)
     result.wrong, result.checked = _samples(left, right, first)
-    out = torch.empty_like(first)
     done, began = 0, time.perf_counter()
     while (spent := time.perf_counter() - began) < seconds or not done:
         count = max(1, min(64, int(done / spent * WINDOW_SECONDS * 4))) if done else 1
@@ -240,30 +239,31 @@ def _transfer(device: Device, to_gpu: bool, seconds: float, result: Result) -> N
 
 
 def _pattern(device: Device, seconds: float, result: Result) -> None:
-    """Most of the memory at once: written full of each pattern, and of each word's own number, and read again."""
+    """Most of the memory at once: written full of each pattern and read again, as often as time allows."""
     chunk = 256 * MIB if device.is_gpu else 1 * MIB
     count = max(1, min(int(device.memory * 0.85) // chunk - 2, 4096 if device.is_gpu else 4))
     chunks = [torch.empty(chunk, dtype=torch.uint8, device=device.name) for _ in range(count)]
     began = time.perf_counter()
-    rounds: list[int | None] = [*PATTERNS, None]
-    done = 0
-    for pattern in rounds:
-        for number, each in enumerate(chunks):
-            _write(each, number, pattern)
-        for number, each in enumerate(chunks):
-            wrong = _wrong(each, number, pattern)
-            result.wrong += wrong
-            if wrong and not result.note:
-                result.note = (
-                    f"first in MiB {number * chunk // MIB} to {(number + 1) * chunk // MIB} of what was tested"
-                )
-        done += 1
-        if (time.perf_counter() - began) / done * (done + 1) > seconds:
+    for done, pattern in enumerate(itertools.cycle(PATTERNS), 1):
+        _fill(chunks, pattern, result)
+        result.checked += count * chunk
+        spent = time.perf_counter() - began
+        if spent / done * (done + 1) > seconds:
             break
-    device.wait()
-    result.checked = done * count * chunk
-    result.best = result.sustained = 2.0 * result.checked / 1e9 / (time.perf_counter() - began)
-    result.sizes = {f"{count * chunk // MIB} MiB, {done} of {len(rounds)} patterns": round(result.best, 1)}
+    result.best = result.sustained = 2.0 * result.checked / 1e9 / spent
+    result.sizes = {f"{count * chunk // MIB} MiB, {done} patterns": result.best}
+
+
+def _fill(chunks: Sequence[Any], pattern: int | None, result: Result) -> None:
+    """Write one pattern everywhere, then read it everywhere."""
+    for number, each in enumerate(chunks):
+        _write(each, number, pattern)
+    for number, each in enumerate(chunks):
+        wrong = _wrong(each, number, pattern)
+        result.wrong += wrong
+        if wrong and not result.note:
+            size = each.numel() // MIB
+            result.note = f"first in MiB {number * size} to {(number + 1) * size} of what was tested"
 
 
 def _numbers(words: Any, number: int) -> Any:
@@ -381,6 +381,7 @@ def all_reduce_gpus(count: int, seconds: float) -> list[Result]:
 
 def run(options: argparse.Namespace) -> tuple[list[Result], str]:
     """What was asked for: results, and why there are none."""
+    torch.set_float32_matmul_precision("high")  # of this process: products of 32 bits by TF32
     if options.verb == "all-reduce":
         return [all_reduce(options.rank, options.world, options.master, "gloo", options.seconds)], ""
     try:

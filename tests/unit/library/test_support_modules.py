@@ -6,6 +6,9 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from ansible.module_utils.groundwork.kubernetes.cluster import Object
+
 from tests.unit.library.conftest import Module
 
 Load = Callable[[str], Module]
@@ -46,3 +49,17 @@ def test_what_is_no_item_fails_with_the_remedy(load: Load, tmp_path: Path) -> No
     failed = load("support_collect").run(wanted=[{"name": "a.txt"}], archive=str(tmp_path / "x.tar.gz"))
     assert failed["failed"]
     assert "argv" in failed["remedy"]
+
+
+def test_what_a_cluster_is_to_be_asked(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("kubernetes_support_info")
+
+    class Api:
+        def get(self, path: str, **_query: str) -> Object:
+            return {"items": [{"metadata": {"name": "kube-system"}}] if path.endswith("namespaces") else []}
+
+    monkeypatch.setattr(module.code, "Client", lambda *_: Api())
+    told = module.run(kubectl=["kubectl", "--kubeconfig=x"], namespaces=["kube-system", "none"])
+    assert (told["changed"], told["namespaces"]) == (False, ["kube-system"])
+    assert told["wanted"][0]["argv"][:3] == ["kubectl", "--kubeconfig=x", "get"]
+    assert told["wanted"][0]["name"].startswith("namespaces/kube-system/")

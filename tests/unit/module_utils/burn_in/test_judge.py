@@ -121,6 +121,11 @@ def test_what_was_not_tested_is_named() -> None:
     assert check("all_gpus_were_tested").status == "skipped"
 
 
+def test_a_test_that_could_not_be_made_is_named() -> None:
+    found = check("all_gpus_were_tested", told("GPU-0", measured("copy", None, note="something else holds too much")))
+    assert (found.status, found.observed) == ("failed", "GPU-0 on n1: copy, something else holds too much")
+
+
 def test_sums_over_all() -> None:
     good = [
         told("p0", {"gpu": "rank 0", "wrong": 0, "checked": 9, "best": 2.0}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -77,18 +78,19 @@ def test_a_sum_over_two_processes() -> None:
 
 
 @needs_torch
-def test_a_wrong_product_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = torch.mm
+@pytest.mark.parametrize(("place", "every"), [((0, 0), 1), ((3, 5), 2)], ids=["always", "now and then"])
+def test_a_wrong_product_is_counted(monkeypatch: pytest.MonkeyPatch, place: tuple[int, int], every: int) -> None:
+    """Always by a sample that the processor computes anew, now and then by comparison with the first."""
+    whole, calls = torch.mm, itertools.count()
 
-    def broken(left: Any, right: Any, out: Any = None) -> Any:
-        product = whole(left, right, out=out) if out is not None else whole(left, right)
-        if out is not None:
-            product[3, 5] += 1
+    def broken(left: Any, right: Any, out: Any) -> Any:
+        product = whole(left, right, out=out)
+        if next(calls) % every == 0:
+            product[place] += 100
         return product
 
     monkeypatch.setattr(torch, "mm", broken)
-    [found] = [each for each in program.test(program.processors(), 2, lambda _: None) if each.test == "matrix_tf32"]
-    assert found.wrong >= 1
+    assert program._one(program.processors(), "matrix_tf32", 1).wrong >= 1
 
 
 @needs_torch

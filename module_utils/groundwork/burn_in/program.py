@@ -142,16 +142,27 @@ def _one(device: Device, name: str, seconds: float) -> Result:
 
 @contextlib.contextmanager
 def _on(device: Device) -> Iterator[None]:
-    """The device chosen, its memory given back at the end, and TF32 as these products want it."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
+    """The device chosen, and its memory given back at the end."""
     try:
         with torch.cuda.device(device.name) if device.is_gpu else contextlib.nullcontext():
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
         if device.is_gpu:
             torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def _tf32() -> Iterator[None]:
+    """TF32 as these products want it, for all GPUs until the last one is done: torch has one switch for a process.
+
+    A product that another thread has computed without it differs from the first, and would count as wrong.
+    """
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _matrix(device: Device, kind: str, seconds: float, result: Result) -> None:
@@ -389,7 +400,7 @@ def run(options: argparse.Namespace) -> tuple[list[Result], str]:
         return [], f"CUDA cannot be initialised: {str(error).splitlines()[0]}"
     if options.verb == "all-reduce-gpus":
         return (all_reduce_gpus(len(found), options.seconds), "") if len(found) > 1 else ([], "one GPU alone")
-    with ThreadPoolExecutor(max(1, len(found))) as pool:
+    with _tf32(), ThreadPoolExecutor(max(1, len(found))) as pool:
         seconds = options.seconds - (time.perf_counter() - BEGAN)
         tested = list(pool.map(lambda device: test(device, seconds, _say), found))
     return [result for results in tested for result in results], "" if found else "CUDA sees no GPU"

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -184,6 +185,39 @@ def test_what_a_test_took_of_a_gpu_is_given_back_even_where_it_fails(
     with pytest.raises(MemoryError):
         program.test(GPU, 60, lambda _: None)
     assert torch.log == ["choose cuda:0", "fail", "empty"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_tf32_is_on_until_the_last_gpu_is_done(
+    torch: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """It is one switch of the process: a GPU that is done sooner must not turn it off for one that still compares."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_tf32 = before
+    second_begins, first_is_done = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def one(device: Device, name: str, _seconds: float) -> Result:
+        assert (second_begins if device.name == "cuda:0" else first_is_done).wait(60)
+        seen.append(matmul.allow_tf32)
+        return Result(device.uuid, device.product, name, "GB/s")
+
+    def say(found: Result) -> None:
+        if (found.gpu, found.test) == ("GPU-uuid-0", list(SHARES)[-1]):
+            first_is_done.set()
+
+    @contextlib.contextmanager
+    def choose(name: str) -> Iterator[None]:
+        if name == "cuda:1":
+            second_begins.set()
+        yield
+
+    torch.cuda.device = choose
+    monkeypatch.setattr(program, "_one", one)
+    monkeypatch.setattr(program, "_say", say)
+    assert program.main(["gpus"]) == 0
+    assert seen == [True] * (2 * len(SHARES))
+    assert matmul.allow_tf32 is before
 
 
 @pytest.mark.parametrize(

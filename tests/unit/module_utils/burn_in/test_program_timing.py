@@ -437,6 +437,18 @@ def test_gpus_are_tested_together_and_each_is_told_by_its_uuid(
     assert "GPU-uuid-1 copy: 3000.0 GB/s, 1 wrong of 0" in err
 
 
+def test_a_line_is_written_in_one_piece_since_gpus_write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of two threads that run into each other are no JSON."""
+    pieces: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    for name, written in pieces.items():
+        monkeypatch.setattr(sys, name, SimpleNamespace(write=written.append, flush=lambda: None))
+    program._say(result())
+    assert {name: (len(written), written[-1][-1:]) for name, written in pieces.items()} == {
+        "stdout": (1, "\n"),
+        "stderr": (1, "\n"),
+    }
+
+
 def test_a_torch_without_uuids_numbers_its_gpus(torch: SimpleNamespace) -> None:
     torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="NVIDIA T4")
     assert [each.uuid for each in program.devices()] == ["cuda:0", "cuda:1"]

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 BEGAN = time.perf_counter()
 """Importing torch and beginning with CUDA take their part of the time."""
@@ -398,8 +398,14 @@ def run(options: argparse.Namespace) -> tuple[list[Result], str]:
 
 def _say(result: Result) -> None:
     rate = f"{result.best:.1f} {result.unit}" if result.best is not None else result.note
-    print(f"{result.gpu} {result.test}: {rate}, {result.wrong} wrong of {result.checked}", file=sys.stderr, flush=True)
-    print(json.dumps(asdict(result)), flush=True)
+    _line(sys.stderr, f"{result.gpu} {result.test}: {rate}, {result.wrong} wrong of {result.checked}")
+    _line(sys.stdout, json.dumps(asdict(result)))
+
+
+def _line(stream: TextIO, text: str) -> None:
+    """In one piece: print writes a line's end apart, and another GPU's thread may come in between."""
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

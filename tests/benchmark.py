@@ -1,4 +1,4 @@
-"""Figures of the lab and of site.yml, measured on a lab of its own: `script/benchmark`.
+"""Figures of the lab and of site.yml, measured on a lab of its own, and of module nvidia_gpu_info: `script/benchmark`.
 
 Machines are noisy, so every figure is taken several times and shown as its median with its spread, and the last column
 is the ratio to the first row, measured in the same run. Nothing is asserted here; the tests carry generous deadlines.
@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from site_under_test import Lab, Site, await_that
 
+from tests import gpu_info_figures
+
 LAB = Lab("benchmark")
 
 
@@ -28,13 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--repeat", type=int, default=3, help="how often each figure is taken (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--only", choices=("gpu-info",), help="one part alone; gpu-info needs no lab")
     options = parser.parse_args(arguments)
-    LAB("down")
-    try:
-        figures = _measure(options.repeat)
-    finally:
+    tables = [gpu_info_figures.figures(options.repeat)]
+    if not options.only:
         LAB("down")
-    _print(figures, options.json)
+        try:
+            tables.append(_measure(options.repeat))
+        finally:
+            LAB("down")
+    if options.json:
+        print(json.dumps({name: values for table in tables for name, values in table.items()}, indent=2))
+    else:
+        for table in tables:
+            _print(table)
     return 0
 
 
@@ -82,15 +91,12 @@ def _restore(site: Site) -> None:
     await_that(ready, 300, "three nodes are Ready")
 
 
-def _print(figures: dict[str, list[float]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(figures, indent=2))
-        return
+def _print(figures: dict[str, list[float]]) -> None:
     first = statistics.median(next(iter(figures.values())))
     print(f"{'figure':50} {'median':>8} {'lowest':>8} {'highest':>8} {'n':>3} {'ratio':>7}")
     for name, values in figures.items():
         median = statistics.median(values)
-        print(f"{name:50} {median:8.1f} {min(values):8.1f} {max(values):8.1f} {len(values):3} {median / first:7.2f}")
+        print(f"{name:50} {median:8.3g} {min(values):8.3g} {max(values):8.3g} {len(values):3} {median / first:7.2f}")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ out of that. A child can be left behind, and the answers of the others still arr
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import pickle
+import select
 import signal
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Generic, NoReturn, TypeVar
 
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -21,6 +22,8 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 T = TypeVar("T")
 KILL_SECONDS = 0.5
 """SIGKILL needs a moment; a process asleep in the kernel is left to init."""
+REMEDY = "Look for NVRM and Xid lines in the kernel's log (dmesg); a device that hangs needs a reset or a reboot."
+LENGTH = struct.Struct("!Q")
 
 
 class DeadlineError(GroundworkError):
@@ -29,21 +32,41 @@ class DeadlineError(GroundworkError):
 
 @dataclass(frozen=True)
 class Child(Generic[T]):
-    """A child at work: its process id, where its answer comes from, and what it does, in words."""
+    """A child at work: its process id, the pipe that its answers come through, and what it does, in words."""
 
     pid: int
-    answer: Connection
+    answer: int
     what: str
 
 
 def start(work: Callable[[], T], what: str) -> Child[T]:
     """Fork a child that does `work`; its result, or the GroundworkError it raised, must survive pickling."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
+    return stream(lambda: (work(),), what)
+
+
+def stream(work: Callable[[], Iterable[T]], what: str) -> Child[T]:
+    """Fork a child that does a work of several parts; each is sent as soon as it is there."""
+    receiver, sender = os.pipe()
     pid = os.fork()
     if pid == 0:
         _be_child(work, sender)
-    sender.close()
+    os.close(sender)
     return Child(pid, receiver, what)
+
+
+@contextlib.contextmanager
+def ended(child: Child[T]) -> Iterator[Child[T]]:
+    """The child, which is gone after the block."""
+    try:
+        yield child
+    finally:
+        os.close(child.answer)
+        _end(child.pid)
+
+
+def part(child: Child[T], deadline: float) -> T:
+    """Return the next part of the child's work, or raise its error; see `result`."""
+    return _receive(child, deadline)
 
 
 def result(child: Child[T], deadline: float) -> T:
@@ -53,11 +76,8 @@ def result(child: Child[T], deadline: float) -> T:
 
     Raises DeadlineError when nothing came in time, and GroundworkError when the child died.
     """
-    try:
+    with ended(child):
         return _receive(child, deadline)
-    finally:
-        child.answer.close()
-        _end(child.pid)
 
 
 def call(work: Callable[[], T], seconds: float, what: str) -> T:
@@ -65,19 +85,28 @@ def call(work: Callable[[], T], seconds: float, what: str) -> T:
     return result(start(work, what), time.monotonic() + seconds)
 
 
-def _be_child(work: Callable[[], object], sender: Connection) -> NoReturn:
+def _be_child(work: Callable[[], Iterable[object]], sender: int) -> NoReturn:
     """Never returns: the parent's exit handlers and buffers are not this process's to run or flush."""
     try:
         os.setsid()
         _let_go_of_streams()
-        sender.send((work(), None))
+        for part_of_it in work():
+            _send(sender, (part_of_it, None))
     except GroundworkError as error:
-        sender.send((None, error))
+        _send(sender, (None, error))
     except Exception as error:
-        sender.send((None, GroundworkError(f"Unexpected: {error!r}", "This is a defect of Groundwork: report it.")))
+        _send(sender, (None, GroundworkError(f"Unexpected: {error!r}", "This is a defect of Groundwork: report it.")))
         raise
     finally:
         os._exit(0)
+
+
+def _send(sender: int, answer: tuple[object, GroundworkError | None]) -> None:
+    """A message is its length and its pickle. What cannot be pickled is an error of the work, so it comes first."""
+    text = pickle.dumps(answer)
+    left = memoryview(LENGTH.pack(len(text)) + text)
+    while left:
+        left = left[os.write(sender, left) :]
 
 
 def _let_go_of_streams() -> None:
@@ -88,20 +117,26 @@ def _let_go_of_streams() -> None:
 
 
 def _receive(child: Child[T], deadline: float) -> T:
-    if not child.answer.poll(max(0.0, deadline - time.monotonic())):
-        raise DeadlineError(
-            f"No answer in time from {child.what}",
-            "Look for NVRM and Xid lines in the kernel's log (dmesg); a device that hangs needs a reset or a reboot.",
-        )
-    try:
-        value, error = child.answer.recv()
-    except EOFError:
-        raise GroundworkError(
-            f"The process that read {child.what} died", "Look for its crash in the journal."
-        ) from None
+    (length,) = LENGTH.unpack(_read(child, LENGTH.size, deadline))
+    value, error = pickle.loads(_read(child, length, deadline))  # noqa: S301 - our own process wrote it
     if error is not None:
         raise error
     found: T = value
+    return found
+
+
+def _read(child: Child[T], size: int, deadline: float) -> bytes:
+    found = b""
+    while len(found) < size:
+        if not select.select([child.answer], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise DeadlineError(
+                f"No answer in time from {child.what}",
+                REMEDY,
+            )
+        more = os.read(child.answer, size - len(found))
+        if not more:
+            raise GroundworkError(f"The process that read {child.what} died", "Look for its crash in the journal.")
+        found += more
     return found
 
 
@@ -109,6 +144,7 @@ def _end(pid: int) -> None:
     """Kill and reap the child, without waiting for one that cannot be killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + KILL_SECONDS
+    end, pause = time.monotonic() + KILL_SECONDS, 0.0002
     while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause *= 2

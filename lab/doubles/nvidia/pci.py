@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def write_gpu(folder: Path, model: Model, numa: int) -> None:
         "subsystem_vendor": "0x10de\n",
         "subsystem_device": f"{model.subsystem:#06x}\n",
         "irq": "0\n",
+        "local_cpulist": f"0-{(os.cpu_count() or 1) - 1}\n",
         **link("current", model.generation, 16),
         **link("max", model.generation, 16),
         "resource": "0x00000000b0000000 0x00000000b0ffffff 0x0000000000040200\n" + bar * 12,

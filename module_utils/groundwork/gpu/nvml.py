@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -19,6 +19,13 @@ except ImportError:  # before role host_base has made the virtual environment
 
 UNSUPPORTED = frozenset({"NotSupported", "FunctionNotFound"})
 """This GPU, or this driver, has no such thing: no answer, and nobody's fault."""
+
+OF_THE_QUESTION = UNSUPPORTED | {"InvalidArgument", "NotFound", "NoPermission", "ArgumentVersionMismatch", "NoData"}
+OF_THE_QUESTION |= {"Deprecated", "InsufficientSize", "NotReady"}
+"""Refusals that say nothing of the GPU's health."""
+
+VALUE_FIELDS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+"""Where a field's value is, by nvmlValueType_t."""
 
 NO_BINDINGS = (
     "This Python has no pynvml",
@@ -75,6 +82,44 @@ class Nvml:
                 return None
             raise _refusal(function, error) from None
         return answer.decode() if isinstance(answer, bytes) else answer  # older bindings answer bytes
+
+    def hint(self, function: str, *arguments: object, **options: object) -> Any:
+        """As `ask`, for what is good to know: None also where NVML refuses the question and not for the GPU's state."""
+        try:
+            return self.ask(function, *arguments, **options)
+        except NvmlError as error:
+            if error.code in OF_THE_QUESTION:
+                return None
+            raise
+
+    def filled(self, function: str, structures: Sequence[str], *arguments: object) -> Any:
+        """A structure that nvml<function> filled, the first of these that bindings and driver know; None without one.
+
+        structures  their names in the bindings, the newest version first: c_nvmlGpuFabricInfo_v3_t
+        """
+        for make in (getattr(self._library, name, None) for name in structures):
+            found = make() if make else None
+            if found is not None and self.hint(function, *arguments, ctypes.byref(found)) is not None:
+                return found
+        return None
+
+    def fields(self, handle: object, fields: Sequence[tuple[int, int]]) -> list[int | float | None]:
+        """The values of fields (NVML_FI_DEV_*, and of which link), all by one call; None for an unknown one."""
+        found = self.hint("DeviceGetFieldValues", handle, list(fields))
+        if found is None:
+            return [None] * len(fields)
+        return [getattr(one.value, VALUE_FIELDS[one.valueType]) if one.nvmlReturn == 0 else None for one in found]
+
+    def named_fields(self, handle: object, names: Sequence[str], scopes: Sequence[int] = ()) -> list[Any]:
+        """The values of fields by their names without NVML_FI_DEV_; a scope each, or none. What is unknown is None."""
+        known = [self.constant(f"FI_DEV_{name}") for name in names]
+        asked = [(field, scope) for field, scope in zip(known, scopes or [0] * len(known), strict=True) if field]
+        found = iter(self.fields(handle, asked) if asked else ())
+        return [next(found) if field else None for field in known]
+
+    def word(self, code: int) -> str:
+        """The name of a return code, spelt as NvmlError's: Success, InsufficientResources."""
+        return _code(self._library.NVMLError(code)) if code else "Success"
 
     def change(self, function: str, *arguments: object) -> Any:
         """The answer of nvml<function>, which changes a GPU: what is not supported is a refusal as well.

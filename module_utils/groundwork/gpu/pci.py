@@ -6,6 +6,7 @@ Assignment Specification.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from ansible.module_utils.groundwork.gpu.model import DeviceKind, PciDevice
@@ -21,9 +22,11 @@ def observe(sysfs: Path = Path("/sys")) -> tuple[PciDevice, ...]:
     return tuple(found for found in map(_device, directories) if found)
 
 
-def sysfs_bus_id(bus_id: str) -> str:
-    """0000:1b:00.0 for any spelling of it; NVML writes 00000000:1B:00.0."""
-    domain, rest = bus_id.lower().split(":", 1)
+@functools.cache
+def sysfs_bus_id(bus_id: str | bytes) -> str:
+    """0000:1b:00.0 for any spelling of it; NVML writes 00000000:1B:00.0, its older bindings as bytes."""
+    text = bus_id.decode() if isinstance(bus_id, bytes) else bus_id
+    domain, rest = text.lower().split(":", 1)
     return f"{int(domain, 16):04x}:{rest}"
 
 
@@ -42,6 +45,7 @@ def _device(directory: Path) -> PciDevice | None:
         link_width_max=_natural(directory / "max_link_width"),
         link_speed=_text(directory / "current_link_speed"),
         link_speed_max=_text(directory / "max_link_speed"),
+        cpu_affinity=_text(directory / "local_cpulist") or None,
     )
 
 

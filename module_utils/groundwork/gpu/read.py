@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.groundwork.gpu import kernel, pods
+from ansible.module_utils.groundwork.gpu import kernel, links, pods, sensors
 from ansible.module_utils.groundwork.gpu.model import (
-    Clocks,
+    Board,
     Driver,
     Ecc,
     Failure,
@@ -18,10 +18,9 @@ from ansible.module_utils.groundwork.gpu.model import (
     Mig,
     MigDevice,
     Pci,
-    Power,
     Process,
-    Temperature,
-    Utilization,
+    RemapAvailability,
+    RetiredPages,
 )
 from ansible.module_utils.groundwork.gpu.nvml import Nvml, NvmlError
 from ansible.module_utils.groundwork.gpu.pci import sysfs_bus_id
@@ -32,6 +31,11 @@ NO_VALUE = 0xFFFFFFFFFFFFFFFF
 """NVML_VALUE_NOT_AVAILABLE in an unsigned 64-bit field."""
 COMPUTE_MODES = {0: "default", 2: "prohibited", 3: "exclusive_process"}
 """nvmlComputeMode_t; 1, exclusive to a thread, is gone since CUDA 8."""
+VIRTUALIZATION_MODES = {0: "none", 1: "passthrough", 2: "vgpu", 3: "host_vgpu", 4: "host_vsga"}
+"""nvmlGpuVirtualizationMode_t."""
+RECOVERY_ACTIONS = {0: "none", 1: "reset", 2: "reboot", 3: "drain_p2p", 4: "drain_and_reset"}
+"""nvmlDeviceGpuRecoveryAction_t."""
+UNKNOWN_PSTATE = 32
 NAMES = ("kepler", "maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell")
 ARCHITECTURES = dict(enumerate(NAMES, 2))
 """nvmlDeviceArchitecture_t."""
@@ -73,13 +77,21 @@ def gpu(nvml: Nvml, index: int, proc: Path = Path("/proc")) -> Gpu:
         "memory": lambda: _memory(nvml, handle),
         "mig": lambda: _mig(nvml, handle),
         "ecc": lambda: _ecc(nvml, handle),
-        "temperature": lambda: _temperature(nvml, handle),
-        "power": lambda: _power(nvml, handle),
-        "clocks": lambda: _clocks(nvml, handle),
-        "utilization": lambda: _utilization(nvml, handle),
+        "temperature": lambda: sensors.temperature(nvml, handle),
+        "power": lambda: sensors.power(nvml, handle),
+        "clocks": lambda: sensors.clocks(nvml, handle),
+        "utilization": lambda: sensors.utilization(nvml, handle),
         "processes": lambda: tuple(processes(nvml, handle, proc)),
         "persistence_mode": lambda: _truth(nvml.ask("DeviceGetPersistenceMode", handle)),
         "compute_mode": lambda: COMPUTE_MODES.get(nvml.ask("DeviceGetComputeMode", handle)),
+        "performance_state": lambda: _performance_state(nvml.hint("DeviceGetPerformanceState", handle)),
+        "virtualization_mode": lambda: VIRTUALIZATION_MODES.get(nvml.hint("DeviceGetVirtualizationMode", handle)),
+        "gsp_firmware_version": lambda: nvml.hint("DeviceGetGspFirmwareVersion", handle),
+        "recovery_action": lambda: RECOVERY_ACTIONS.get(nvml.named_fields(handle, ["GET_GPU_RECOVERY_ACTION"])[0]),
+        "board": lambda: _board(nvml, handle),
+        "bar1": lambda: _bar1(nvml, handle),
+        "nvlinks": lambda: links.nvlinks(nvml, handle),
+        "fabric": lambda: links.fabric(nvml, handle),
     }
     return _gpu(index, sections)
 
@@ -109,16 +121,32 @@ def _pci(nvml: Nvml, handle: object) -> Pci | None:
     info = nvml.ask("DeviceGetPciInfo_v3", handle)
     if info is None:
         return None
-    text = info.busId.decode() if isinstance(info.busId, bytes) else info.busId
     return Pci(
-        bus_id=sysfs_bus_id(text),
+        bus_id=sysfs_bus_id(info.busId),
         device_id=f"{info.pciDeviceId >> 16:04x}",  # NVML packs device id above vendor id
         subsystem_id=f"{info.pciSubSystemId >> 16:04x}",
         link_generation=nvml.ask("DeviceGetCurrPcieLinkGeneration", handle),
         link_generation_max=nvml.ask("DeviceGetMaxPcieLinkGeneration", handle),
         link_width=nvml.ask("DeviceGetCurrPcieLinkWidth", handle),
         link_width_max=nvml.ask("DeviceGetMaxPcieLinkWidth", handle),
+        link_generation_gpu_max=nvml.hint("DeviceGetGpuMaxPcieLinkGeneration", handle),
+        replay_count=nvml.hint("DeviceGetPcieReplayCounter", handle),
     )
+
+
+def _board(nvml: Nvml, handle: object) -> Board:
+    number = nvml.hint("DeviceGetBoardId", handle)
+    return Board(
+        board_id=None if number is None else f"{number:#x}",
+        part_number=nvml.hint("DeviceGetBoardPartNumber", handle),
+        module_id=nvml.hint("DeviceGetModuleId", handle),
+        inforom_version=nvml.hint("DeviceGetInforomImageVersion", handle),
+    )
+
+
+def _bar1(nvml: Nvml, handle: object) -> Memory | None:
+    info = nvml.hint("DeviceGetBAR1MemoryInfo", handle)
+    return info and Memory(info.bar1Total >> 20, info.bar1Used >> 20, info.bar1Free >> 20)
 
 
 def _memory(nvml: Nvml, handle: object) -> Memory | None:
@@ -143,30 +171,43 @@ def mig_devices(nvml: Nvml, handle: object) -> Iterator[MigDevice]:
     """The MIG devices of a GPU. NVML lists as many places as there could be; empty ones answer NotFound."""
     for index in range(nvml.ask("DeviceGetMaxMigDeviceCount", handle) or 0):
         with _nothing_there():
-            yield _mig_device(nvml, nvml.ask("DeviceGetMigDeviceHandleByIndex", handle, index), index)
+            device = nvml.ask("DeviceGetMigDeviceHandleByIndex", handle, index)
+            yield _mig_device(nvml, handle, device, index)
 
 
-def _mig_device(nvml: Nvml, handle: object, index: int) -> MigDevice:
+def _mig_device(nvml: Nvml, parent: object, handle: object, index: int) -> MigDevice:
     name = str(nvml.ask("DeviceGetName", handle))
+    instance = nvml.ask("DeviceGetGpuInstanceId", handle)
     return MigDevice(
         index=index,
         uuid=nvml.ask("DeviceGetUUID", handle),
         name=name,
         profile=name.split(" MIG ")[1] if " MIG " in name else None,
-        gpu_instance_id=nvml.ask("DeviceGetGpuInstanceId", handle),
+        gpu_instance_id=instance,
         compute_instance_id=nvml.ask("DeviceGetComputeInstanceId", handle),
         memory=_memory(nvml, handle),
+        placement=_placement(nvml, parent, instance),
     )
+
+
+def _placement(nvml: Nvml, handle: object, instance: int) -> str | None:
+    found = nvml.hint("DeviceGetGpuInstanceById", handle, instance)
+    info = nvml.hint("GpuInstanceGetInfo", found) if found is not None else None
+    return info and f"{info.placement.start}:{info.placement.size}"
 
 
 def _ecc(nvml: Nvml, handle: object) -> Ecc:
     modes = nvml.ask("DeviceGetEccMode", handle) or (None, None)
     rows = nvml.ask("DeviceGetRemappedRows", handle) or (None, None, None, None)
+    kinds = {kind: nvml.constant(f"MEMORY_ERROR_TYPE_{kind}") for kind in ("CORRECTED", "UNCORRECTED")}
+    counters = {counter: nvml.constant(f"{counter}_ECC") for counter in ("VOLATILE", "AGGREGATE")}
 
-    def errors(kind: str, counter: str) -> int | None:
-        arguments = (nvml.constant(f"MEMORY_ERROR_TYPE_{kind}"), nvml.constant(f"{counter}_ECC"))
-        number: int | None = nvml.ask("DeviceGetTotalEccErrors", handle, *arguments)
-        return number
+    def errors(kind: str, counter: str) -> Any:
+        return nvml.ask("DeviceGetTotalEccErrors", handle, kinds[kind], counters[counter])
+
+    def uncorrected(counter: str, place: str) -> Any:
+        where = nvml.constant(f"MEMORY_LOCATION_{place}")
+        return nvml.hint("DeviceGetMemoryErrorCounter", handle, kinds["UNCORRECTED"], counters[counter], where)
 
     return Ecc(
         mode_current=_mode(modes[0]),
@@ -179,42 +220,31 @@ def _ecc(nvml: Nvml, handle: object) -> Ecc:
         remapped_rows_uncorrected=rows[1],
         remapping_pending=_truth(rows[2]),
         remapping_failed=_truth(rows[3]),
+        remap_availability=_remap_availability(nvml, handle),
+        retired_pages=_retired_pages(nvml, handle),
+        dram_uncorrected_volatile=uncorrected("VOLATILE", "DRAM"),
+        dram_uncorrected_aggregate=uncorrected("AGGREGATE", "DRAM"),
+        sram_uncorrected_volatile=uncorrected("VOLATILE", "SRAM"),
+        sram_uncorrected_aggregate=uncorrected("AGGREGATE", "SRAM"),
     )
 
 
-def _temperature(nvml: Nvml, handle: object) -> Temperature:
-    return Temperature(
-        nvml.ask("DeviceGetTemperature", handle, nvml.constant("TEMPERATURE_GPU")),
-        nvml.ask("DeviceGetTemperatureThreshold", handle, nvml.constant("TEMPERATURE_THRESHOLD_SLOWDOWN")),
-        nvml.ask("DeviceGetTemperatureThreshold", handle, nvml.constant("TEMPERATURE_THRESHOLD_SHUTDOWN")),
-    )
+def _remap_availability(nvml: Nvml, handle: object) -> RemapAvailability | None:
+    banks = nvml.hint("DeviceGetRowRemapperHistogram", handle)
+    return banks and RemapAvailability(banks.max, banks.high, banks.partial, banks.low, banks.none)
 
 
-def _power(nvml: Nvml, handle: object) -> Power:
-    low, high = nvml.ask("DeviceGetPowerManagementLimitConstraints", handle) or (None, None)
-    return Power(
-        usage_watts=_watts(nvml.ask("DeviceGetPowerUsage", handle)),
-        limit_watts=_watts(nvml.ask("DeviceGetEnforcedPowerLimit", handle)),
-        limit_default_watts=_watts(nvml.ask("DeviceGetPowerManagementDefaultLimit", handle)),
-        limit_min_watts=_watts(low),
-        limit_max_watts=_watts(high),
-    )
+def _retired_pages(nvml: Nvml, handle: object) -> RetiredPages | None:
+    """By cause: nvmlPageRetirementCause_t, 0 for several single bit errors, 1 for a double bit error."""
+    single, double = (nvml.hint("DeviceGetRetiredPages", handle, cause) for cause in (0, 1))
+    if single is None and double is None:
+        return None
+    pending = _truth(nvml.hint("DeviceGetRetiredPagesPendingStatus", handle))
+    return RetiredPages(len(single or ()), len(double or ()), pending)
 
 
-def _clocks(nvml: Nvml, handle: object) -> Clocks:
-    sm, memory = nvml.constant("CLOCK_SM"), nvml.constant("CLOCK_MEM")
-    return Clocks(
-        sm_mhz=nvml.ask("DeviceGetClockInfo", handle, sm),
-        sm_max_mhz=nvml.ask("DeviceGetMaxClockInfo", handle, sm),
-        memory_mhz=nvml.ask("DeviceGetClockInfo", handle, memory),
-        memory_max_mhz=nvml.ask("DeviceGetMaxClockInfo", handle, memory),
-        event_reasons=nvml.ask("DeviceGetCurrentClocksEventReasons", handle),
-    )
-
-
-def _utilization(nvml: Nvml, handle: object) -> Utilization:
-    rates = nvml.ask("DeviceGetUtilizationRates", handle)
-    return Utilization(rates.gpu, rates.memory) if rates else Utilization()
+def _performance_state(number: int | None) -> str | None:
+    return None if number in (None, UNKNOWN_PSTATE) else f"P{number}"
 
 
 def processes(nvml: Nvml, handle: object, proc: Path = Path("/proc")) -> Iterator[Process]:
@@ -255,10 +285,6 @@ def _mode(flag: int | None) -> str | None:
 
 def _truth(flag: int | None) -> bool | None:
     return None if flag is None else bool(flag)
-
-
-def _watts(milliwatts: int | None) -> float | None:
-    return None if milliwatts is None else milliwatts / 1000
 
 
 def _mib(number: int | None) -> int | None:

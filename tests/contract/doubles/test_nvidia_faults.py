@@ -164,7 +164,7 @@ ANSWERS: dict[str, tuple[Callable[[Host], object], str, Any, Any]] = {
     "GSP": (
         lambda host: hardware.put(host.etc, 0, gsp=0),
         "[nvmlDeviceGetGspFirmwareMode(d), str(attempt(nvmlDeviceGetGspFirmwareVersion, d))]",
-        [[1, 1], f"{packages.driver_versions()[0].encode()}"],
+        [[1, 1], str(packages.driver_versions()[0].encode())],
         [[0, 1], "NotSupported"],
     ),
     "topology": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,3 +177,21 @@ show([attempt(nvmlDeviceSetPersistenceMode, d, 1), nvmlDeviceGetPersistenceMode(
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     assert ask(host, program) == ["NoPermission", 0]
+
+
+@pytest.mark.parametrize(("options", "on"), [([], 1), (["--no-persistence-mode"], 0)])
+def test_the_persistence_daemon_sets_the_mode_unless_it_is_told_not_to(
+    host: Host, tmp_path: Path, options: list[str], on: int
+) -> None:
+    """As it is when it runs, and when it was ended; its pid file is put elsewhere, and the module counts as loaded."""
+    program = (Path(hardware.__file__).parent / "packages/nvidia-persistenced").read_text()
+    program = program.replace("/run/nvidia-persistenced", str(tmp_path / "run")).replace("/proc/driver", str(tmp_path))
+    (tmp_path / "nvidia").mkdir()
+    (tmp_path / "nvidia/version").touch()
+    command = ["sh", "-c", program, "nvidia-persistenced", *options]
+    with subprocess.Popen(command, env=host.environment()) as daemon:
+        deadline = time.monotonic() + 30
+        while ask(host, "show(settings()[0])") != on or not list((tmp_path / "run").glob("*.pid")):
+            assert time.monotonic() < deadline, "persistence mode is not as the daemon was told"
+        daemon.terminate()
+    assert (ask(host, "show(settings()[0])"), (tmp_path / "run").exists()) == (0, False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +15,14 @@ import yaml
 from ansible.module_utils.groundwork.check import Check
 from ansible.module_utils.groundwork.command import Output
 from ansible.module_utils.groundwork.errors import GroundworkError
-from ansible.module_utils.groundwork.gpu.model import Driver
+from ansible.module_utils.groundwork.gpu import read
+from ansible.module_utils.groundwork.gpu.model import Driver, Memory, Mig, MigDevice, Pair
+from ansible.module_utils.groundwork.gpu.nvml import Nvml
 from ansible.module_utils.groundwork.gpu.observe import Host, NvmlState
 from ansible.module_utils.groundwork.microk8s.paths import Paths
 
 from tests.unit.library.conftest import LIBRARY, Module
-from tests.unit.module_utils.fakes import Commands
+from tests.unit.module_utils.fakes import Commands, gpu_library
 from tests.unit.module_utils.microk8s import texts
 from tests.unit.module_utils.microk8s.nodes_on_disk import installed
 
@@ -121,6 +125,29 @@ def test_gpu_info_returns_the_host_as_it_is(load: Load, monkeypatch: pytest.Monk
     assert asked == [3.0]
     assert found["driver"]["version"] == "580.126.09"
     assert (found["changed"], found["gpus"]) == (False, [])
+
+
+def sample_of(value: Any) -> Any:
+    """The keys of a sample, down to those of its lists' elements."""
+    if isinstance(value, dict):
+        return {key: sample_of(each) for key, each in value.items()}
+    return [sample_of(value[0])] if value and isinstance(value, list) and isinstance(value[0], dict) else None
+
+
+def test_the_sample_of_a_gpu_has_every_field_that_there_is() -> None:
+    """A sample is an H100 whose MIG mode is on, so that MIG devices show; retired pages are of older GPUs."""
+    cut = Mig("enabled", "enabled", (MigDevice(0, "MIG-a", "H100 MIG 1g.10gb", "1g.10gb", 13, 0, Memory(1, 0, 1)),))
+    process = SimpleNamespace(pid=4711, usedGpuMemory=512 << 20, gpuInstanceId=1, computeInstanceId=0)
+    functions = {"DeviceGetComputeRunningProcesses": [process]}
+    gpu = read.gpu(Nvml(gpu_library(**functions)), 0, Path("/nonexistent"))
+    found = Host(
+        Driver(), NvmlState(True), (dataclasses.replace(gpu, mig=cut),), (), (Pair((0, 1), "NODE", 18),)
+    ).to_dict()
+    documentation = documented("nvidia_gpu_info", "RETURN")
+    assert sample_of(documentation["gpus"]["sample"]) == sample_of(found["gpus"])
+    assert sample_of(documentation["topology"]["sample"]) == sample_of(found["topology"])
+    assert sample_of(documentation["driver"]["sample"]) == sample_of(found["driver"])
+    assert set(found) == set(documentation)
 
 
 def test_microk8s_info_on_a_host_without_it(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

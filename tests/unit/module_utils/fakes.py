@@ -64,7 +64,7 @@ def refuse(code: int) -> Callable[..., Any]:
 def library(**functions: Any) -> SimpleNamespace:
     """A pynvml with its own constants and errors, but only the functions given; plain values are answers."""
     constants = {
-        name: value for name, value in vars(pynvml).items() if name.startswith("NVML_") or name == "nvmlMemory_v2"
+        name: value for name, value in vars(pynvml).items() if name.startswith(("NVML_", "c_nvml", "nvmlMemory_v2"))
     }
     made = {f"nvml{name}": value if callable(value) else _constant(value) for name, value in functions.items()}
     always = {"nvmlInit": _constant(None), "nvmlShutdown": _constant(None), "NVMLError": pynvml.NVMLError}
@@ -89,6 +89,47 @@ def _memory(_handle: object, version: int | None = None) -> SimpleNamespace:
     return SimpleNamespace(total=81559 << 20, used=0, free=80979 << 20, reserved=580 << 20)
 
 
+def field_values(values: Mapping[Any, int]) -> Callable[..., list[SimpleNamespace]]:
+    """NVML's answer about fields, by field or by field and link; what is not there is not supported."""
+
+    def call(_handle: object, asked: Sequence[tuple[int, int]]) -> list[SimpleNamespace]:
+        return [_field(values.get(one, values.get(one[0]))) for one in asked]
+
+    return call
+
+
+def _field(value: int | None) -> SimpleNamespace:
+    if value is None:
+        return SimpleNamespace(nvmlReturn=pynvml.NVML_ERROR_NOT_SUPPORTED, valueType=1, value=None)
+    kind = pynvml.NVML_VALUE_TYPE_SIGNED_INT if value < 0 else pynvml.NVML_VALUE_TYPE_UNSIGNED_INT
+    return SimpleNamespace(nvmlReturn=0, valueType=kind, value=SimpleNamespace(uiVal=value, siVal=value))
+
+
+def fabric_info(state: int = 3, status: int = 0, clique: int = 0, health: int = 0) -> Callable[..., int]:
+    """NVML's answer about NVLink's fabric, written into the structure that is handed over."""
+
+    def call(_handle: object, structure: Any) -> int:
+        found = structure._obj
+        found.state, found.status, found.cliqueId, found.healthMask = state, status, clique, health
+        return 0
+
+    return call
+
+
+def _link_state(_handle: object, link: int) -> int:
+    if link < 18:
+        return 1
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+
+
+def _clock(clocks: Mapping[int, int]) -> Callable[..., int]:
+    return lambda _handle, kind: clocks[kind]
+
+
+# T.Limit of shutdown, slowdown, memory and GPU, the memory's temperature, what to do, the links' versions and speeds
+FIELDS = {193: -8, 194: -2, 195: 0, 196: 0, 82: 25, 230: 0, 166: 4, 164: 26562}
+NOT_SUPPORTED = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
 H100: dict[str, Any] = {
     "SystemGetDriverVersion": "580.126.09",
     "SystemGetNVMLVersion": "13.580.126.09",
@@ -107,21 +148,45 @@ H100: dict[str, Any] = {
     "DeviceGetMaxPcieLinkGeneration": 5,
     "DeviceGetCurrPcieLinkWidth": 16,
     "DeviceGetMaxPcieLinkWidth": 16,
+    "DeviceGetGpuMaxPcieLinkGeneration": 5,
+    "DeviceGetPcieReplayCounter": 0,
+    "DeviceGetBoardId": 0x1B00,
+    "DeviceGetBoardPartNumber": "692-2G520-0200-000",
+    "DeviceGetModuleId": 3,
+    "DeviceGetInforomImageVersion": "G520.0200.00.05",
+    "DeviceGetGspFirmwareVersion": b"580.126.09",
+    "DeviceGetPerformanceState": 0,
+    "DeviceGetVirtualizationMode": 0,
+    "DeviceGetBAR1MemoryInfo": SimpleNamespace(bar1Total=131072 << 20, bar1Used=1 << 20, bar1Free=131071 << 20),
     "DeviceGetMemoryInfo": _memory,
     "DeviceGetMigMode": (0, 0),
     "DeviceGetEccMode": (1, 1),
     "DeviceGetRemappedRows": (0, 0, 0, 0),
     "DeviceGetTotalEccErrors": 0,
+    "DeviceGetMemoryErrorCounter": 0,
+    "DeviceGetRowRemapperHistogram": SimpleNamespace(max=2560, high=0, partial=0, low=0, none=0),
+    "DeviceGetRetiredPages": NOT_SUPPORTED,
+    "DeviceGetRetiredPagesPendingStatus": NOT_SUPPORTED,
     "DeviceGetTemperature": 31,
-    "DeviceGetTemperatureThreshold": lambda _handle, threshold: {0: 94, 1: 89}[threshold],
+    "DeviceGetTemperatureThreshold": NOT_SUPPORTED,
+    "DeviceGetMarginTemperature": 56,
+    "DeviceGetFieldValues": field_values(FIELDS),
+    "DeviceGetNvLinkState": _link_state,
+    "DeviceGetNvLinkRemoteDeviceType": 2,
+    "DeviceGetNvLinkRemotePciInfo": SimpleNamespace(busId=b"00000000:05:00.0"),
+    "DeviceGetGpuFabricInfoV": fabric_info(),
+    "DeviceGetTopologyCommonAncestor": 40,
     "DeviceGetPowerUsage": 71250,
     "DeviceGetEnforcedPowerLimit": 700000,
     "DeviceGetPowerManagementDefaultLimit": 700000,
     "DeviceGetPowerManagementLimitConstraints": (200000, 700000),
-    "DeviceGetClockInfo": lambda _handle, clock: {1: 345, 2: 2619}[clock],
-    "DeviceGetMaxClockInfo": lambda _handle, clock: {1: 1980, 2: 2619}[clock],
+    "DeviceGetPowerManagementLimit": 700000,
+    "DeviceGetClockInfo": _clock({0: 345, 1: 345, 2: 2619, 3: 765}),
+    "DeviceGetMaxClockInfo": _clock({0: 1980, 1: 1980, 2: 2619}),
     "DeviceGetCurrentClocksEventReasons": 1,
     "DeviceGetUtilizationRates": SimpleNamespace(gpu=7, memory=3),
+    "DeviceGetEncoderUtilization": (0, 167000),
+    "DeviceGetDecoderUtilization": (0, 167000),
     "DeviceGetComputeRunningProcesses": (),
     "DeviceGetGraphicsRunningProcesses": (),
     "DeviceGetPersistenceMode": 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -86,6 +87,36 @@ def test_the_child_holds_no_stream_of_the_module() -> None:
 
 def test_the_child_has_a_session_of_its_own() -> None:
     assert child.call(lambda: os.getsid(0), 5, "session") != os.getsid(0)
+
+
+def test_parts_come_one_after_the_other() -> None:
+    def work() -> Iterator[object]:
+        yield "first"
+        yield "second"
+        refuse()
+
+    with child.ended(child.stream(work, "parts")) as started:
+        assert [child.part(started, time.monotonic() + 5) for _ in range(2)] == ["first", "second"]
+        with pytest.raises(NvmlError):
+            child.part(started, time.monotonic() + 5)
+
+
+def test_a_part_that_does_not_come_leaves_those_before() -> None:
+    def work() -> Iterator[str]:
+        yield "first"
+        hang()
+
+    with child.ended(child.stream(work, "GPU 1")) as started:
+        assert child.part(started, time.monotonic() + 5) == "first"
+        with pytest.raises(child.DeadlineError, match="GPU 1"):
+            child.part(started, time.monotonic() + 0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started.pid, 0)
+
+
+def test_what_cannot_be_sent_is_a_defect_that_is_told() -> None:
+    with pytest.raises(GroundworkError, match="Unexpected: "):
+        child.call(lambda: lambda: 1, 5, "a function without a name")
 
 
 def open_files() -> int:

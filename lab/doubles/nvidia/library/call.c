@@ -8,17 +8,18 @@ static int inits; /* nvmlInit nests */
 static struct nvmlDevice_st gpus[MAX_GPU], migs[MAX_MIG_HANDLE];
 
 /* ---- tracing and faults ---- */
-nvmlReturn_t trace(const char *fn, nvmlReturn_t rc)
+static nvmlReturn_t note(const char *fn, nvmlReturn_t rc, const char *what)
 {
     const char *path = getenv("NVML_DOUBLE_TRACE");
     FILE *f = path ? fopen(path, "a") : NULL;
     if (f) {
-        fprintf(f, "%s %d\n", fn, rc);
+        fprintf(f, "%s %d%s\n", fn, rc, what);
         fclose(f);
     }
     return rc;
 }
-nvmlReturn_t stub(const char *fn) { return trace(fn, NVML_ERROR_NOT_SUPPORTED); }
+nvmlReturn_t trace(const char *fn, nvmlReturn_t rc) { return note(fn, rc, ""); }
+nvmlReturn_t stub(const char *fn) { return note(fn, NVML_ERROR_NOT_SUPPORTED, " stub"); }
 
 nvmlReturn_t fault_code(const char *fault)
 {

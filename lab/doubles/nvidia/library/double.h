@@ -5,7 +5,8 @@
  *
  *   NVML_DOUBLE_STATE  the state file, for tests (default: where the kernel module's double shows it, /proc/driver/nvidia)
  *   NVML_DOUBLE_DEV    the /dev that says which GPUs are visible, as device nodes do in a container; empty: all of them
- *   NVML_DOUBLE_TRACE  a file that gets a line "function code" a call: finds out what a consumer asks
+ *   NVML_DOUBLE_TRACE  a file that gets a line "function code" a call, and "stub" where none was written (stubs.py): finds
+ *                      out what a consumer asks
  */
 #pragma once
 #define NVML_NO_UNVERSIONED_FUNC_DEFS /* declare nvmlInit beside nvmlInit_v2: consumers of all ages are served */
@@ -66,8 +67,8 @@ struct gpu {
     int used;
     char model[32], product[48], uuid[48], serial[32], pci[24];
     int minor, numa, unplugged; /* unplugged: it is not there */
-    int temperature, power_w, util, mem_util, mem_used_mib, mem_total_mib, fan, pstate,
-        gsp; /* mem_total_mib 0: the model's */
+    int temperature, power_w, util, mem_util, mem_used_mib, fan, pstate;
+    int mem_total_mib, gsp; /* mem_total_mib 0: the model's; gsp: its firmware runs */
     /* settings; those down to lock_mem_max are lost when the driver loads and when the GPU is reset (0: its own value) */
     int persistence, power_limit_mw, compute_mode, lock_gpu_min, lock_gpu_max, lock_mem_min, lock_mem_max;
     int ecc, ecc_pending; /* ecc NONE: the card has none; ecc_pending NONE: nothing waits for a reset or a reboot */

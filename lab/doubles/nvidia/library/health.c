@@ -292,6 +292,9 @@ static nvmlReturn_t link_field(nvmlFieldValue_t *v, struct gpu *g) /* scopeId: w
 static nvmlReturn_t field(nvmlFieldValue_t *v, struct gpu *g)
 {
     switch (v->fieldId) {
+    case NVML_FI_DEV_GET_GPU_RECOVERY_ACTION:
+        return small(v, g->reset_required || g->remap_pending || g->retired_pending ? NVML_GPU_RECOVERY_ACTION_GPU_RESET
+                                                                                    : NVML_GPU_RECOVERY_ACTION_NONE);
     case NVML_FI_DEV_MEMORY_TEMP:
         return g->m->memory_max ? small(v, g->temperature + 6) : NVML_ERROR_NOT_SUPPORTED;
     case NVML_FI_DEV_NVLINK_LINK_COUNT:

@@ -444,7 +444,8 @@ static void text_of(nvmlDevice_t d, const char *field, const char *unit, char *o
 static void row(unsigned index, nvmlDevice_t d)
 {
     char name[MAX_TEXT], bus[MAX_TEXT], on[MAX_TEXT], ecc[MAX_TEXT], temperature[MAX_TEXT], state[MAX_TEXT], use[MAX_TEXT];
-    char draw[MAX_TEXT], limit[MAX_TEXT], used[MAX_TEXT], total[MAX_TEXT], mig[MAX_TEXT], mode[MAX_TEXT], power[64], memory[64];
+    char draw[MAX_TEXT], limit[MAX_TEXT], used[MAX_TEXT], total[MAX_TEXT], mig[MAX_TEXT], mode[MAX_TEXT], power[64],
+        memory[64];
     text_of(d, "name", "", name), text_of(d, "pci.bus_id", "", bus), text_of(d, "persistence_mode", "", on);
     text_of(d, "ecc.errors.uncorrected.volatile.total", "", ecc), text_of(d, "temperature.gpu", "C", temperature);
     text_of(d, "pstate", "", state), text_of(d, "utilization.gpu", "%", use), text_of(d, "mig.mode.current", "", mig);

@@ -10,7 +10,7 @@ from ansible.module_utils.groundwork.errors import GroundworkError
 from ansible.module_utils.groundwork.gpu import nvml
 from ansible.module_utils.groundwork.gpu.nvml import Nvml, NvmlError
 
-from tests.unit.module_utils.fakes import library, refuse
+from tests.unit.module_utils.fakes import field_values, library, refuse
 
 
 def test_an_answer_is_an_answer() -> None:
@@ -110,3 +110,36 @@ def test_an_array_holds_as_many_as_nvml_counts() -> None:
     assert [place.start for place in Nvml(given).array(*ask)] == [0, 1, 2]
     given.nvmlDeviceGetGpuInstancePossiblePlacements = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
     assert Nvml(given).array(*ask) == []
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NO_PERMISSION, pynvml.NVML_ERROR_INVALID_ARGUMENT])
+def test_a_hint_that_is_refused_is_none(code: int) -> None:
+    assert Nvml(library(DeviceGetBoardId=refuse(code))).hint("DeviceGetBoardId", "handle") is None
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_UNKNOWN, pynvml.NVML_ERROR_TIMEOUT])
+def test_a_hint_hides_no_ill_gpu(code: int) -> None:
+    with pytest.raises(NvmlError):
+        Nvml(library(DeviceGetBoardId=refuse(code))).hint("DeviceGetBoardId", "handle")
+
+
+def test_fields_are_asked_at_once_and_told_by_their_type() -> None:
+    asked: list[Any] = []
+
+    def call(_handle: object, fields: list[tuple[int, int]]) -> Any:
+        asked.append(fields)
+        return field_values({193: -8, (164, 1): 26562})(_handle, fields)
+
+    found = Nvml(library(DeviceGetFieldValues=call)).fields("handle", [(193, 0), (164, 1), (164, 2)])
+    assert (found, len(asked)) == ([-8, 26562, None], 1)
+
+
+def test_fields_that_the_bindings_do_not_know_are_none() -> None:
+    known = Nvml(library(DeviceGetFieldValues=field_values({82: 40})))
+    assert known.named_fields("handle", ["SOMETHING_NEW", "MEMORY_TEMP"]) == [None, 40]
+    assert Nvml(library()).named_fields("handle", ["MEMORY_TEMP"]) == [None]
+
+
+def test_codes_have_names() -> None:
+    opened = Nvml(library())
+    assert (opened.word(0), opened.word(pynvml.NVML_ERROR_GPU_IS_LOST)) == ("Success", "GpuIsLost")

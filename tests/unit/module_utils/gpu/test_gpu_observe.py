@@ -10,7 +10,8 @@ from typing import Any
 import pynvml
 import pytest
 from ansible.module_utils.groundwork.gpu import kernel, pci
-from ansible.module_utils.groundwork.gpu.model import Failure, Gpu, Mig, MigDevice, Pci, PciDevice
+from ansible.module_utils.groundwork.gpu.links import Paths, pairs
+from ansible.module_utils.groundwork.gpu.model import Failure, Gpu, Mig, MigDevice, NvLink, Pair, Pci, PciDevice
 from ansible.module_utils.groundwork.gpu.observe import complete, observe, resources
 
 from tests.unit.module_utils.fakes import gpu_library, library, refuse
@@ -19,7 +20,9 @@ PLACES = ("0000:1b:00.0", "0000:43:00.0", "0000:52:00.0")
 
 
 def device(bus_id: str, kind: Any = "gpu", numa_node: int | None = 0) -> PciDevice:
-    return PciDevice(bus_id, kind, "2330", "16c1", "nvidia", numa_node, 16, 16, "32.0 GT/s PCIe", "32.0 GT/s PCIe")
+    return PciDevice(
+        bus_id, kind, "2330", "16c1", "nvidia", numa_node, 16, 16, "32.0 GT/s PCIe", "32.0 GT/s PCIe", "0-15"
+    )
 
 
 @pytest.fixture
@@ -48,14 +51,15 @@ def test_a_host_is_one_picture() -> None:
     host = observe(5, gpu_library())
     assert host.nvml.available
     assert [gpu.uuid for gpu in host.gpus] == ["GPU-b31ec6c1-5963-5d81-87c0-d9172092cc75"]
-    assert host.gpus[0].pci == Pci("0000:1b:00.0", "2330", "16c1", 1, 5, 5, 16, 16)
+    assert host.gpus[0].pci == Pci("0000:1b:00.0", "2330", "16c1", 1, 5, 5, 16, 16, 5, 0, "0-15")
+    assert host.topology == ()
     assert host.driver.kernel_module_version == "580.126.09"
 
 
 @pytest.mark.usefixtures("sysfs")
 def test_the_return_shape_is_json_with_stable_keys() -> None:
     found = json.loads(json.dumps(observe(5, gpu_library()).to_dict()))
-    assert set(found) == {"driver", "nvml", "gpus", "pci_devices", "resources"}
+    assert set(found) == {"driver", "nvml", "gpus", "pci_devices", "topology", "resources"}
     assert set(found["driver"]) >= {"version", "cuda_version", "nvml_version", "kernel_module_version"}
     assert set(found["nvml"]) == {"available", "reason", "remedy"}
     assert set(found["gpus"][0]) >= {
@@ -96,6 +100,7 @@ def test_a_lost_and_a_hanging_gpu_hide_no_other() -> None:
     host = observe(1, gpu_library(DeviceGetCount=4, DeviceGetHandleByIndex=handles))
     assert [gpu.error.code if gpu.error else None for gpu in host.gpus] == [None, "GpuIsLost", "Timeout", None]
     assert [gpu.index for gpu in host.gpus] == [0, 1, 2, 3]
+    assert host.topology == (Pair((0, 3), "NODE", 18),)
     assert time.monotonic() - start < 5
 
 
@@ -128,6 +133,37 @@ def test_a_driver_that_hangs_is_given_up() -> None:
 def test_a_host_may_have_a_driver_and_no_gpu() -> None:
     host = observe(5, gpu_library(DeviceGetCount=0))
     assert (host.nvml.available, host.gpus) == (True, ())
+
+
+def linked(index: int, *links: NvLink) -> Gpu:
+    return Gpu(index, pci=Pci(PLACES[index]), nvlinks=links)
+
+
+def test_a_matrix_counts_direct_links_and_those_through_switches() -> None:
+    switched = [NvLink(link, link != 3, remote_kind="switch" if link != 3 else None) for link in range(4)]
+    direct = [
+        NvLink(link, True, remote_kind="gpu", remote_bus_id=PLACES[1 - side]) for side in (0, 1) for link in (0, 1)
+    ]
+    paths: Paths = {(0, 1): "SYS"}
+    assert pairs([linked(0, *switched), linked(1, *switched[:2])], paths) == (Pair((0, 1), "SYS", 2),)
+    assert pairs([linked(0, *direct[:2]), linked(1, *direct[2:])], paths) == (Pair((0, 1), "SYS", 2),)
+    assert pairs([linked(0), linked(1, *switched)], paths) == (Pair((0, 1), "SYS", 0),)
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_the_matrix_is_of_every_two() -> None:
+    levels = {("handle 0", "handle 1"): 10, ("handle 0", "handle 2"): 30, ("handle 1", "handle 2"): 50}
+    fake = gpu_library(DeviceGetCount=3, DeviceGetTopologyCommonAncestor=lambda one, other: levels[one, other])
+    assert [(pair.gpus, pair.path) for pair in observe(5, fake).topology] == [
+        ((0, 1), "PIX"), ((0, 2), "PHB"), ((1, 2), "SYS"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("sysfs")
+def test_a_gpu_that_is_lost_meanwhile_costs_the_matrix_alone() -> None:
+    lost = refuse(pynvml.NVML_ERROR_GPU_IS_LOST)
+    host = observe(5, gpu_library(DeviceGetCount=2, DeviceGetTopologyCommonAncestor=lost))
+    assert (len(host.gpus), host.topology) == (2, ())
 
 
 @pytest.mark.parametrize(

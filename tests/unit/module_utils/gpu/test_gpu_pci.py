@@ -19,6 +19,7 @@ def plug(sysfs: Path, bus_id: str, driver: str | None = None, **attributes: str)
         "class": "0x030200",
         "subsystem_device": "0x16c1",
         "numa_node": "0",
+        "local_cpulist": "0-15,32-47",
         "current_link_width": "16",
         "max_link_width": "16",
         "current_link_speed": "32.0 GT/s PCIe",
@@ -36,7 +37,9 @@ def plug(sysfs: Path, bus_id: str, driver: str | None = None, **attributes: str)
 def test_a_gpu_is_described_without_a_driver(tmp_path: Path) -> None:
     plug(tmp_path, "0000:1b:00.0")
     assert pci.observe(tmp_path) == (
-        PciDevice("0000:1b:00.0", "gpu", "2330", "16c1", None, 0, 16, 16, "32.0 GT/s PCIe", "32.0 GT/s PCIe"),
+        PciDevice(
+            "0000:1b:00.0", "gpu", "2330", "16c1", None, 0, 16, 16, "32.0 GT/s PCIe", "32.0 GT/s PCIe", "0-15,32-47"
+        ),
     )
 
 
@@ -70,10 +73,10 @@ def test_devices_come_in_the_order_of_their_bus_ids(tmp_path: Path) -> None:
 
 
 def test_no_numa_and_a_dead_link_are_none(tmp_path: Path) -> None:
-    directory = plug(tmp_path, "0000:1b:00.0", numa_node="-1", current_link_width="Unknown")
+    directory = plug(tmp_path, "0000:1b:00.0", numa_node="-1", current_link_width="Unknown", local_cpulist="")
     (directory / "max_link_speed").unlink()
     (found,) = pci.observe(tmp_path)
-    assert (found.numa_node, found.link_width, found.link_speed_max) == (None, None, None)
+    assert (found.numa_node, found.link_width, found.link_speed_max, found.cpu_affinity) == (None, None, None, None)
 
 
 def test_a_host_without_pci_has_none(tmp_path: Path) -> None:

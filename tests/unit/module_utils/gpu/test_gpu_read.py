@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pynvml
 import pytest
-from ansible.module_utils.groundwork.gpu import read
+from ansible.module_utils.groundwork.gpu import read, sensors
 from ansible.module_utils.groundwork.gpu.model import (
+    Board,
     Clocks,
     Driver,
     Ecc,
+    Fabric,
     Gpu,
     Memory,
     Mig,
     MigDevice,
+    NvLink,
     Pci,
     Power,
     Process,
+    RemapAvailability,
+    RetiredPages,
     Temperature,
     Utilization,
 )
 from ansible.module_utils.groundwork.gpu.nvml import Nvml
 
-from tests.unit.module_utils.fakes import gpu_library, refuse
+from tests.unit.module_utils.fakes import NOT_SUPPORTED, fabric_info, field_values, gpu_library, refuse
 
-NOT_SUPPORTED = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
+BANKS = RemapAvailability(2560, 0, 0, 0, 0)
+HEALTHY = Ecc("enabled", "enabled", 0, 0, 0, 0, 0, 0, False, False, BANKS, None, 0, 0, 0, 0)
+MODES_AND_SUMS = ["mode_current", "mode_pending", "corrected_volatile", "uncorrected_volatile"]
+MODES_AND_SUMS += ["corrected_aggregate", "uncorrected_aggregate"]
+WARM = Temperature(31, None, None, None, 25, None, 56, -2, -8, 0, 0)
+T4 = {
+    "DeviceGetRemappedRows": NOT_SUPPORTED,
+    "DeviceGetRowRemapperHistogram": NOT_SUPPORTED,
+    "DeviceGetRetiredPages": lambda _handle, cause: {0: [1, 2], 1: [3]}[cause],
+    "DeviceGetRetiredPagesPendingStatus": 1,
+}
 PROC_VERSION = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.126.09  Release Build  (dvs-builder@U22)\n"
 
 
@@ -45,18 +61,26 @@ def test_a_healthy_gpu_tells_all() -> None:
         architecture="hopper",
         cuda_compute_capability="9.0",
         vbios_version="96.00.99.00.01",
-        pci=Pci("0000:1b:00.0", "2330", "16c1", None, 5, 5, 16, 16),
+        pci=Pci("0000:1b:00.0", "2330", "16c1", None, 5, 5, 16, 16, 5, 0),
         memory=Memory(81559, 0, 80979, 580),
         mig=Mig("disabled", "disabled", ()),
-        ecc=Ecc("enabled", "enabled", 0, 0, 0, 0, 0, 0, False, False),
-        temperature=Temperature(31, 89, 94),
-        power=Power(71.25, 700.0, 700.0, 200.0, 700.0),
-        clocks=Clocks(345, 1980, 2619, 2619, 1),
-        utilization=Utilization(7, 3),
+        ecc=HEALTHY,
+        temperature=WARM,
+        power=Power(71.25, 700.0, 700.0, 200.0, 700.0, 700.0),
+        clocks=Clocks(345, 1980, 2619, 2619, 1, ("gpu_idle",), 345, 1980, 765),
+        utilization=Utilization(7, 3, 0, 0),
         processes=(),
         persistence_mode=True,
         compute_mode="default",
         error=None,
+        performance_state="P0",
+        virtualization_mode="none",
+        gsp_firmware_version="580.126.09",
+        recovery_action="none",
+        board=Board("0x1b00", "692-2G520-0200-000", 3, "G520.0200.00.05"),
+        bar1=Memory(131072, 1, 131071),
+        nvlinks=tuple(NvLink(index, True, 4, 26562, "switch", "0000:05:00.0") for index in range(18)),
+        fabric=Fabric("completed", "Success", 0, "00000000-0000-0000-0000-000000000000", 0),
     )
 
 
@@ -72,7 +96,7 @@ def test_one_refusal_hides_nothing_else() -> None:
     assert gpu.power is None
     assert gpu.error is not None
     assert gpu.error.message.startswith("NVML DeviceGetPowerUsage")
-    assert gpu.temperature == Temperature(31, 89, 94)
+    assert gpu.temperature == WARM
     assert gpu.uuid is not None
 
 
@@ -96,12 +120,29 @@ def test_the_first_of_several_refusals_is_the_error() -> None:
         (
             {"DeviceGetEccMode": NOT_SUPPORTED, "DeviceGetTotalEccErrors": NOT_SUPPORTED},
             "ecc",
-            Ecc(None, None, None, None, None, None, 0, 0, False, False),
+            replace(HEALTHY, **dict.fromkeys(MODES_AND_SUMS)),
         ),
-        ({"DeviceGetRemappedRows": (1, 2, 1, 0)}, "ecc", Ecc("enabled", "enabled", 0, 0, 0, 0, 1, 2, True, False)),
-        ({"DeviceGetRemappedRows": NOT_SUPPORTED}, "ecc", Ecc("enabled", "enabled", 0, 0, 0, 0)),
-        ({"DeviceGetTemperatureThreshold": NOT_SUPPORTED}, "temperature", Temperature(31, None, None)),
-        ({"DeviceGetPowerManagementLimitConstraints": NOT_SUPPORTED}, "power", Power(71.25, 700.0, 700.0, None, None)),
+        (
+            {"DeviceGetRemappedRows": (1, 2, 1, 0)},
+            "ecc",
+            replace(
+                HEALTHY,
+                remapped_rows_corrected=1,
+                remapped_rows_uncorrected=2,
+                remapping_pending=True,
+                remapping_failed=False,
+            ),
+        ),
+        (
+            T4,
+            "ecc",
+            Ecc("enabled", "enabled", 0, 0, 0, 0, None, None, None, None, None, RetiredPages(2, 1, True), 0, 0, 0, 0),
+        ),
+        (
+            {"DeviceGetPowerManagementLimitConstraints": NOT_SUPPORTED},
+            "power",
+            Power(71.25, 700.0, 700.0, None, None, 700.0),
+        ),
         ({"DeviceGetUtilizationRates": NOT_SUPPORTED}, "utilization", Utilization(None, None)),
         ({"DeviceGetPersistenceMode": 0}, "persistence_mode", False),
         ({"DeviceGetPersistenceMode": NOT_SUPPORTED}, "persistence_mode", None),
@@ -109,11 +150,95 @@ def test_the_first_of_several_refusals_is_the_error() -> None:
         ({"DeviceGetComputeMode": 2}, "compute_mode", "prohibited"),
         ({"DeviceGetPciInfo_v3": NOT_SUPPORTED}, "pci", None),
         ({"DeviceGetMemoryInfo": NOT_SUPPORTED}, "memory", None),
+        ({"DeviceGetGspFirmwareVersion": NOT_SUPPORTED}, "gsp_firmware_version", None),
+        ({"DeviceGetPerformanceState": 32}, "performance_state", None),
+        ({"DeviceGetVirtualizationMode": 1}, "virtualization_mode", "passthrough"),
+        ({"DeviceGetFieldValues": field_values({230: 2})}, "recovery_action", "reboot"),
+        ({"DeviceGetBAR1MemoryInfo": NOT_SUPPORTED}, "bar1", None),
+        ({"DeviceGetNvLinkState": NOT_SUPPORTED}, "nvlinks", ()),
+        ({"DeviceGetGpuFabricInfoV": NOT_SUPPORTED}, "fabric", None),
     ],
 )
 def test_what_a_gpu_does_not_have_is_none_and_no_error(functions: dict[str, Any], field: str, wanted: object) -> None:
     gpu = read_gpu(**functions)
     assert (getattr(gpu, field), gpu.error) == (wanted, None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["NO_PERMISSION", "INVALID_ARGUMENT", "NOT_FOUND", "ARGUMENT_VERSION_MISMATCH", "NO_DATA", "NOT_SUPPORTED"],
+)
+def test_a_question_that_is_refused_makes_no_gpu_ill(code: str) -> None:
+    no = refuse(getattr(pynvml, f"NVML_ERROR_{code}"))
+    functions = ("FieldValues", "BoardId", "RowRemapperHistogram", "GpuFabricInfoV", "NvLinkState", "MarginTemperature")
+    refused: dict[str, Any] = {f"DeviceGet{name}": no for name in functions}
+    gpu = read_gpu(**refused)
+    assert (gpu.error, gpu.nvlinks, gpu.fabric) == (None, (), None)
+
+
+def test_a_gpu_lost_in_the_middle_is_an_error_whatever_was_asked() -> None:
+    gpu = read_gpu(DeviceGetNvLinkState=refuse(pynvml.NVML_ERROR_GPU_IS_LOST))
+    assert gpu.error is not None
+    assert (gpu.error.code, gpu.nvlinks) == ("GpuIsLost", None)
+
+
+def test_limits_before_ada_are_temperatures() -> None:
+    a100: dict[str, Any] = {
+        "DeviceGetTemperature": 22,
+        "DeviceGetTemperatureThreshold": lambda _handle, kind: {0: 92, 1: 89, 2: 95, 3: 85}[kind],
+        "DeviceGetMarginTemperature": NOT_SUPPORTED,
+        "DeviceGetFieldValues": field_values({82: 40}),
+    }  # as nvidia-smi -q of an A100-SXM4-40GB says
+    assert read_gpu(**a100).temperature == Temperature(22, 89, 92, 85, 40, 95)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (0, ()),
+        (0x1, ("gpu_idle",)),
+        (0x44, ("sw_power_cap", "hw_thermal_slowdown")),
+        (0x1FE, tuple(list(sensors.REASONS.values())[1:])),
+        (0x402, ("applications_clocks_setting", "0x400")),
+        (None, None),
+    ],
+)
+def test_what_holds_clocks_back_has_nvidia_smis_names(mask: int | None, words: tuple[str, ...] | None) -> None:
+    assert sensors.reasons(mask) == words
+
+
+def test_nvlinks_that_are_down_lead_nowhere() -> None:
+    gpu = read_gpu(DeviceGetNvLinkState=lambda _handle, link: [1, 0, 1][link] if link < 3 else NOT_SUPPORTED())
+    assert gpu.nvlinks == (
+        NvLink(0, True, 4, 26562, "switch", "0000:05:00.0"),
+        NvLink(1, False, 4),
+        NvLink(2, True, 4, 26562, "switch", "0000:05:00.0"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ({"state": 2}, ("in_progress", "Success", 0)),
+        ({"state": 3, "status": pynvml.NVML_ERROR_INSUFFICIENT_RESOURCES}, ("completed", "InsufficientResources", 0)),
+        ({"state": 1, "health": 5}, ("not_started", "Success", 5)),
+    ],
+)
+def test_the_fabric(told: dict[str, int], wanted: tuple[str, str, int]) -> None:
+    found = read_gpu(DeviceGetGpuFabricInfoV=fabric_info(**told)).fabric
+    assert found is not None
+    assert (found.state, found.status, found.health_mask) == wanted
+
+
+def test_an_older_driver_knows_the_older_structure_of_the_fabric() -> None:
+    def info(_handle: object, structure: Any) -> int:
+        if isinstance(structure._obj, pynvml.c_nvmlGpuFabricInfo_v3_t):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH)
+        return fabric_info(state=3, clique=7)(_handle, structure)
+
+    found = read_gpu(DeviceGetGpuFabricInfoV=info).fabric
+    assert found is not None
+    assert found.clique_id == 7
 
 
 def test_an_old_driver_counts_its_own_memory_as_used() -> None:
@@ -156,6 +281,8 @@ def mig(**functions: Any) -> dict[str, Any]:
         "DeviceGetUUID": lambda handle: f"{'MIG' if handle.startswith('mig') else 'GPU'}-of-{handle[-1]}",
         "DeviceGetGpuInstanceId": lambda handle: {"mig 0": 1, "mig 3": 2}[handle],
         "DeviceGetComputeInstanceId": 0,
+        "DeviceGetGpuInstanceById": lambda _handle, number: number,
+        "GpuInstanceGetInfo": lambda number: SimpleNamespace(placement=SimpleNamespace(start=number * 4 - 4, size=4)),
         "DeviceGetMemoryInfo": memory,
         **functions,
     }
@@ -166,12 +293,28 @@ def test_mig_devices_are_those_places_that_are_taken() -> None:
         "enabled",
         "enabled",
         (
-            MigDevice(0, "MIG-of-0", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", "3g.40gb", 1, 0, Memory(40448, 0, 40448, 0)),
             MigDevice(
-                3, "MIG-of-3", "NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb", "1c.3g.40gb", 2, 0, Memory(40448, 0, 40448, 0)
+                0, "MIG-of-0", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", "3g.40gb", 1, 0, Memory(40448, 0, 40448, 0), "0:4"
+            ),
+            MigDevice(
+                3,
+                "MIG-of-3",
+                "NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb",
+                "1c.3g.40gb",
+                2,
+                0,
+                Memory(40448, 0, 40448, 0),
+                "4:4",
             ),
         ),
     )
+
+
+def test_only_root_is_told_placements() -> None:
+    gpu = read_gpu(**mig(DeviceGetGpuInstanceById=refuse(pynvml.NVML_ERROR_NO_PERMISSION)))
+    assert gpu.error is None
+    assert gpu.mig is not None
+    assert [device.placement for device in gpu.mig.devices] == [None, None]
 
 
 def test_a_gpu_lost_while_its_mig_devices_are_read_is_an_error() -> None:

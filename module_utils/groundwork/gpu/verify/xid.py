@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ansible.module_utils.groundwork.command import Run
 from ansible.module_utils.groundwork.errors import GroundworkError
@@ -193,9 +193,19 @@ def _place(text: str) -> str:
 
 
 def _message(line: str) -> str:
-    """The journal gives what is no UTF-8 as a list of bytes, and null for what is too long."""
     try:
-        message = json.loads(line).get("MESSAGE")
+        return _text(json.loads(line).get("MESSAGE"))
     except ValueError:
         return ""
-    return bytes(message).decode(errors="replace") if isinstance(message, list) else message or ""
+
+
+def _text(value: Any) -> str:
+    """The journal gives what is no UTF-8 as a list of bytes, several values as a list of them, null for a long one.
+
+    https://systemd.io/JOURNAL_EXPORT_FORMATS
+    """
+    if not isinstance(value, list):
+        return value or ""
+    if all(isinstance(one, int) for one in value):
+        return bytes(value).decode(errors="replace")
+    return "\n".join(map(_text, value))

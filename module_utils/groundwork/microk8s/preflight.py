@@ -121,6 +121,6 @@ def _gpu_addon(found: MicroK8s) -> Check:
         not ours,
         f"enabled: {', '.join(ours)}" if ours else "no GPU addon is enabled",
         "no GPU addon is enabled",
-        "Groundwork installs NVIDIA's device plugin itself. Run playbooks/operations/adopt.yml, which takes the cluster "
-        "over; `microk8s disable` would leave containerd's template as the addon wrote it.",
+        "Groundwork installs NVIDIA's device plugin itself. Run playbooks/operations/adopt.yml, which takes the "
+        "cluster over; `microk8s disable` would leave containerd's template as the addon wrote it.",
     )

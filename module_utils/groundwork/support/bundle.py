@@ -11,6 +11,7 @@ import contextlib
 import json
 import tarfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -150,7 +151,7 @@ def _parts(writer: _Writer, archives: Mapping[str, Path], problems: Mapping[str,
         problem = writer.text(problems.get(name, ""))
         try:
             entries = _part(writer, name, archives[name]) if name in archives else ()
-        except (OSError, EOFError, tarfile.TarError, ValueError, TypeError) as error:
+        except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, TypeError) as error:
             entries, problem = (), f"what it told cannot be read: {error}"
         yield Part(name, entries, problem)
 

@@ -159,7 +159,7 @@ def _parts(writer: _Writer, archives: Mapping[str, Path], problems: Mapping[str,
 def _part(writer: _Writer, name: str, archive: Path) -> tuple[Entry, ...]:
     """A host's files into ours. Its names are not trusted: none leads out of its folder."""
     removed: dict[str, int] = {}
-    index: list[Any] = []
+    index: list[Any] | None = None
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             path = PurePosixPath(member.name)
@@ -171,6 +171,8 @@ def _part(writer: _Writer, name: str, archive: Path) -> tuple[Entry, ...]:
                 index = json.loads(text)
             else:
                 removed[member.name] = writer.add(f"{name}/{path}", text, is_clean=True)
+    if index is None:
+        raise ValueError(f"it has no {INDEX}, which is written last")
     found = (Entry(**entry) for entry in index)
     return tuple(writer.clean(replace(each, removed=each.removed + removed.get(each.name, 0))) for each in found)
 

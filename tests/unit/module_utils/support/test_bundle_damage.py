@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.groundwork.support.bundle import Bundle, checks, pack
-from ansible.module_utils.groundwork.support.collect import Limits, collect, items
+from ansible.module_utils.groundwork.support.collect import Limits, add, collect, items, private
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -59,3 +59,13 @@ def test_an_archive_that_ends_early_is_named(folder: Path, place: float) -> None
     [problem] = [part.problem for part in bundle.parts if part.name == "hosts/n1"]
     assert problem.startswith("what it told cannot be read: ")
     assert checks(bundle)[0].status == "warning"
+
+
+def test_an_archive_without_its_index_is_named_and_what_is_in_it_is_kept(folder: Path) -> None:
+    """A wrong byte in a name is enough; without its index nobody would miss what a host did not tell."""
+    with private(folder / "bare.tar.gz") as tar:
+        add(tar, "a.txt", b"hello\n")
+    bundle, names = packed(folder, (folder / "bare.tar.gz").read_bytes())
+    assert bundle.parts[0].problem == "what it told cannot be read: it has no index.json, which is written last"
+    assert checks(bundle)[0].status == "warning"
+    assert "hosts/n1/a.txt" in names

@@ -11,6 +11,7 @@ import contextlib
 import json
 import tarfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -150,7 +151,7 @@ def _parts(writer: _Writer, archives: Mapping[str, Path], problems: Mapping[str,
         problem = writer.text(problems.get(name, ""))
         try:
             entries = _part(writer, name, archives[name]) if name in archives else ()
-        except (OSError, EOFError, tarfile.TarError, ValueError, TypeError) as error:
+        except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, TypeError) as error:
             entries, problem = (), f"what it told cannot be read: {error}"
         yield Part(name, entries, problem)
 
@@ -158,7 +159,7 @@ def _parts(writer: _Writer, archives: Mapping[str, Path], problems: Mapping[str,
 def _part(writer: _Writer, name: str, archive: Path) -> tuple[Entry, ...]:
     """A host's files into ours. Its names are not trusted: none leads out of its folder."""
     removed: dict[str, int] = {}
-    index: list[Any] = []
+    index: list[Any] | None = None
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             path = PurePosixPath(member.name)
@@ -170,6 +171,8 @@ def _part(writer: _Writer, name: str, archive: Path) -> tuple[Entry, ...]:
                 index = json.loads(text)
             else:
                 removed[member.name] = writer.add(f"{name}/{path}", text, is_clean=True)
+    if index is None:
+        raise ValueError(f"it has no {INDEX}, which is written last")
     found = (Entry(**entry) for entry in index)
     return tuple(writer.clean(replace(each, removed=each.removed + removed.get(each.name, 0))) for each in found)
 

@@ -26,6 +26,8 @@ DOWNLOAD_SECONDS = 60.0
 LIMIT_BYTES = 256 * 1024 * 1024
 Fetch = Callable[[str], bytes]
 PINNING = re.compile(r"nvidia-driver-pinning-(\d+)")
+OF_NO_BRANCH = {"nvlsm"}
+"""NVLink Subnet Manager has versions of its own, such as 2025.06.11."""
 HEADLESS = re.compile(r"nvidia-headless-no-dkms-(\d+)-server(?:-open)?")
 
 
@@ -47,6 +49,8 @@ class Published:
 
     def _has(self, name: str, branch: str) -> bool:
         versions = self.versions.get(name, ())
+        if name in OF_NO_BRANCH:
+            return bool(versions)
         return any(re.search(rf"-{branch}\b", name) or version.startswith(f"{branch}.") for version in versions)
 
 

@@ -116,3 +116,8 @@ def test_lists_that_lack_the_branch_are_read_anew_elsewhere() -> None:
 
 def test_nothing_has_no_branches() -> None:
     assert (Published().branches, Published().missing(["one"], "580")) == ([], ["one"])
+
+
+def test_the_subnet_manager_is_of_no_branch() -> None:
+    assert published.parse(PACKAGES).missing(["nvlsm"], "580") == []
+    assert Published().missing(["nvlsm"], "580") == ["nvlsm"]

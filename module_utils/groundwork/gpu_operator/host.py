@@ -27,9 +27,9 @@ DROP_IN = "etc/containerd/conf.d/99-nvidia.toml"
 TRACES = (
     "run/nvidia/toolkit",
     "run/nvidia/validations",
-    "run/nvidia/mps",
     "var/run/cdi/management.nvidia.com-gpu.yaml",
 )
+"""Not run/nvidia/mps: NVIDIA's device plugin makes that wherever it runs, ours too."""
 BUNDLES = "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task/k8s.io"
 OURS = re.compile(r"^# BEGIN [^\n]*Groundwork.*?^# END [^\n]*\n?", re.DOTALL | re.MULTILINE)
 PLACEHOLDER = re.compile(r"\$\{\w+\}")

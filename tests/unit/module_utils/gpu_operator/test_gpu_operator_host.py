@@ -120,12 +120,13 @@ def test_files_go_and_others_stay(paths: Paths) -> None:
     put(paths.root, "usr/local/nvidia/mine")
     put(paths.root, "run/nvidia/validations/driver-ready")
     put(paths.root, "run/nvidia/persistenced.pid")
+    put(paths.root, "run/nvidia/mps/made-by-the-device-plugin")
     put(paths.root, "var/run/cdi/management.nvidia.com-gpu.yaml")
     put(paths.root, "var/run/cdi/nvidia.yaml")
     put(paths.root, host.DROP_IN, 'BinaryName = "/usr/local/nvidia/toolkit/nvidia-container-runtime"')
     answer = host.clean(paths, change=True)
     assert (answer["changed"], len(answer["removed"])) == (True, 4)
-    left = ("usr/local/nvidia/mine", "run/nvidia/persistenced.pid", "var/run/cdi/nvidia.yaml")
+    left = ("usr/local/nvidia/mine", "run/nvidia/persistenced.pid", "run/nvidia/mps", "var/run/cdi/nvidia.yaml")
     assert [name for name in left if not (paths.root / name).exists()] == []
     assert host.clean(paths, change=True)["changed"] is False
 

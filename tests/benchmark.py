@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
-from site_under_test import FASTER, Lab, Site, await_that
+from site_under_test import Lab, Site, await_that
 
 from tests import gpu_info_figures
 
@@ -54,7 +54,6 @@ def _measure(repeat: int) -> dict[str, list[float]]:
     figures = {"up: three hosts answer SSH, s": _timed(lambda: LAB("up"), repeat, between=lambda: LAB("down"))}
     figures["site.yml on fresh hosts, s"] = [_play(site)]
     figures["site.yml again, s"] = [_play(site) for _ in range(repeat)]
-    figures["site.yml again by Mitogen, s"] = [_play(Site(LAB, FASTER)) for _ in range(repeat)]
     figures["idle memory of the three hosts (PSS), MB"] = [_memory()]
     LAB("snapshot", "save", "ready")
     figures["snapshot restored until all nodes are Ready, s"] = _timed(lambda: _restore(site), repeat)

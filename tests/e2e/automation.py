@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from site_under_test import FASTER, ROOT, Site
+from site_under_test import ROOT, Site
 
 COMMAND = str(ROOT / ".venv/bin/groundwork")
 
 
 def said(directory: Path, *command: str) -> tuple[int, Any, str]:
     """Run a command elsewhere: its exit status, its standard output as JSON, and its standard error."""
-    environment = os.environ | FASTER
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=1500)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=1500)
     assert done.stdout, done.stderr[-2000:]
     return done.returncode, json.loads(done.stdout), done.stderr
 

@@ -12,7 +12,7 @@ from typing import Any
 import outside
 import pytest
 import training
-from site_under_test import FASTER, Lab, Report, Site
+from site_under_test import Lab, Report, Site
 
 LAB = Lab(os.environ.get("GROUNDWORK_E2E_LAB", "e2e"))
 KEEP = bool(os.environ.get("GROUNDWORK_KEEP"))
@@ -42,7 +42,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def fresh_site(lab: Lab) -> Site:
     """site.yml and hosts on which nothing of it ran yet."""
-    return Site(lab, FASTER)
+    return Site(lab)
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +51,8 @@ def site(fresh_site: Site, seed: int) -> Site:
     if KEEP and (fresh_site.artifacts / "report.json").exists():
         return fresh_site
     task = random.Random(seed).randint(40, 200)
-    plain = Site(fresh_site.lab)
-    print(f"killed at task {task}: {plain.kill_at_task(task)}")
-    run = plain.play("-vvv", "--diff")
+    print(f"killed at task {task}: {fresh_site.kill_at_task(task)}")
+    run = fresh_site.play("-vvv", "--diff")
     assert run.status == 0, run.tail
     return fresh_site
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from tests.output import of_interest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".cache/tests"
-FASTER = {"ANSIBLE_STRATEGY": "mitogen_linear"}
-"""An environment for runs after the first, which has Ansible's own strategy: both are held to the same."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 
 
@@ -100,10 +98,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Site:
-    """site.yml and the other playbooks, on one lab, with variables of the environment that choose how they run."""
+    """site.yml and the other playbooks, on one lab."""
 
     lab: Lab
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     def play(self, *arguments: str, playbook: str = "site.yml", inventory: Path | None = None) -> Run:
         """Run a playbook, or several apart by spaces, to the end; 25 minutes at most."""
@@ -125,7 +122,6 @@ class Site:
             text=True,
             start_new_session=True,
             env=os.environ
-            | self.environment
             | {
                 "ANSIBLE_FORCE_COLOR": "0",
                 "ANSIBLE_NOCOLOR": "1",

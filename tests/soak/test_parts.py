@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from site_under_test import FASTER, Site
+from site_under_test import Site
 
 PARTS = {
     "monitoring": "monitoring",
@@ -27,8 +27,7 @@ def test_parts_come_one_after_the_other(fresh: Site) -> None:
     run = fresh.play(*off)
     assert run.status == 0, run.tail
     assert namespaces(fresh) == set()
-    site = Site(fresh.lab, FASTER)
     for number, part in reversed(list(enumerate(PARTS))):
-        run = site.play(*off[: 2 * number])
+        run = fresh.play(*off[: 2 * number])
         assert run.status == 0, f"{part}: {run.tail}"
-        assert namespaces(site) == set(list(PARTS.values())[number:]) - {""}
+        assert namespaces(fresh) == set(list(PARTS.values())[number:]) - {""}

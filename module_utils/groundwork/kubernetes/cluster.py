@@ -73,28 +73,28 @@ class Client:
 
     def get(self, path: str, **query: str) -> Object:
         """See Cluster."""
-        found: Object = self._call("GET", path, query=query)
+        found: Object = json.loads(self._text("GET", path, query=query))
         return found
 
     def create(self, path: str, body: Object) -> Object:
         """See Cluster."""
-        made: Object = self._call("POST", path, body=body)
+        made: Object = json.loads(self._text("POST", path, body=body))
         return made
 
     def replace(self, path: str, body: Object) -> Object:
         """The object as the server put it in place of the one at `path`."""
-        put: Object = self._call("PUT", path, body=body)
+        put: Object = json.loads(self._text("PUT", path, body=body))
         return put
 
     def patch(self, path: str, body: Object) -> Object:
         """The object at a path after a merge of `body`; null takes a key away (RFC 7386)."""
-        merged: Object = self._call("PATCH", path, body=body, content="application/merge-patch+json")
+        merged: Object = json.loads(self._text("PATCH", path, body=body, content="application/merge-patch+json"))
         return merged
 
     def delete(self, path: str) -> None:
         """See Cluster."""
         try:
-            self._call("DELETE", path, query={"propagationPolicy": "Background"})
+            self._text("DELETE", path, query={"propagationPolicy": "Background"})
         except KubernetesError as error:
             if error.status != NOT_FOUND:
                 raise
@@ -122,16 +122,6 @@ class Client:
         stdout, stderr = stream.read_stdout(timeout=0), stream.read_stderr(timeout=0)
         stream.close()
         return answer(stdout, stderr)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Object | None = None,
-        query: Mapping[str, str] | None = None,
-        content: str = JSON,
-    ) -> Any:
-        return json.loads(self._text(method, path, body, query, content))
 
     def _text(
         self,

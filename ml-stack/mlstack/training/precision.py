@@ -1,0 +1,27 @@
+"""In what precision matrices are multiplied."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+
+def autocast(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.autocast:
+    """A context in which matrix products are taken in bf16 where that is wanted and fast."""
+    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device.type))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+@functools.cache
+def has_bf16(kind: str) -> bool:
+    """Whether this machine multiplies in bf16 by hardware: GPUs since Ampere, processors with AMX or AVX-512 BF16."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags

@@ -42,7 +42,10 @@ def application(config: Config, first: str) -> Any:
         max_ongoing_requests=QUEUED_BATCHES * serving.max_batch,
         max_surge_percent=100,  # changed settings start new replicas before the old ones end
         max_constructor_retry_count=LOAD_TRIES,
-        logging_config={"enable_access_log": False},  # a line a request costs a third of its time
+        logging_config={
+            "enable_access_log": False,
+            "log_level": "WARNING",
+        },  # a line a request costs a third of its time
     )
     return deployment(serve.ingress(door)()).bind()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import socket
 import urllib.error
@@ -77,6 +78,7 @@ def _run(config: Config, keeper: Keeper, first: str) -> bool:
 
         from mlstack.serving import application
 
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         say(f"Serving {config.model.name} at port {config.serving.port}")
         serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
         target = serve.RunTarget(application.application(config, first), name=application.NAME)
@@ -120,8 +122,7 @@ def _await_version(url: str, chosen: registry.Version, replicas: int) -> None:
     def followed() -> bool:
         health = _health(url)
         heard[health.get("replica", "")] = health
-        count = sum(one.get("version") == chosen.number for one in heard.values())
-        return count >= replicas
+        return [one.get("version") for one in heard.values()].count(chosen.number) >= replicas
 
     if not wait(f"Waiting until version {chosen.number} is served", followed, FOLLOW_SECONDS):
         trouble = next(

@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import TextIO
 
 from mlstack.errors import MlstackError
-from mlstack.progress import progress
+from mlstack.progress import say
 
 START_SECONDS = 180.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LOOKS = 10
+SAY_SECONDS = 5.0
 OBJECT_STORE_BYTES = 100_000_000
 """Ray's least is 75 MB; requests do not go through it."""
 ENVIRONMENT = {
@@ -38,6 +39,7 @@ ENVIRONMENT = {
     # Proxy and replica talk without detours through threads and files; the clients' door stays the proxy alone.
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "mlstack.serving.proxy.middlewares",
 }
 
 
@@ -165,13 +167,15 @@ def _locked(file: TextIO) -> bool:
 
 def wait(title: str, done: Callable[[], bool], seconds: float) -> bool:
     """Wait for something that another process does; whether it came within so many seconds."""
-    until = time.monotonic() + seconds
-    with progress(title, 0, "looks") as told:
-        while not done():
-            if time.monotonic() > until:
-                return False
-            time.sleep(POLL_SECONDS)
-            told.advance()
+    began = said = time.monotonic()
+    while not done():
+        now = time.monotonic()
+        if now - began > seconds:
+            return False
+        if now - said > SAY_SECONDS:
+            said = now
+            say(f"{title}: {now - began:.0f} s so far")
+        time.sleep(POLL_SECONDS)
     return True
 
 

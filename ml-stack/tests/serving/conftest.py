@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlstack import config
 from mlstack.serving import app
 from mlstack.serving.following import Follower, Loaded
 from mlstack.serving.metrics import Metrics
-from tests.serving.doubles import Ask, loaded
-
-LIMITS = config.Serving(max_texts=4, max_characters=100, max_bytes=10_000)
+from tests.serving.doubles import LIMITS, Ask, loaded
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.doubles import Ask
+from tests.serving.doubles import BAD, Ask
 
 
 def test_an_answer_names_labels_probabilities_and_the_model(ask: Ask) -> None:
@@ -18,29 +18,6 @@ def test_an_answer_names_labels_probabilities_and_the_model(ask: Ask) -> None:
         "name": "m", "version": "1", "run_name": "r-1", "data_md5": "d", "git_commit": "c",
     }  # fmt: skip
     assert answer.headers["x-mlstack-model"] == "m/1"
-
-
-BAD = {
-    "no JSON": (b"texts=hello", 400, "JSON"),
-    "nothing": (b"", 400, "JSON"),
-    "cut off": (b'{"texts": ["a', 400, "JSON"),
-    "Latin-1": ('{"texts": ["Zürich"]}'.encode("latin-1"), 400, "unicode"),
-    "UTF-16": ('{"texts": ["a"]}'.encode("utf-16"), 400, "JSON"),
-    "half a surrogate pair": (b'{"texts": ["\\ud800"]}', 400, "hex escape"),
-    "deeply nested": (b"[" * 5000, 400, "recursion"),
-    "no object": (b'["a"]', 422, "object"),
-    "a text, no list": (b'{"texts": "a"}', 422, "texts: Input should be a valid array"),
-    "a number": (b'{"texts": ["a", 7]}', 422, "texts.1: Input should be a valid string"),
-    "null": (b'{"texts": null}', 422, "texts"),
-    "no texts at all": (b"{}", 422, "texts: Field required"),
-    "no text": (b'{"texts": []}', 422, "at least 1"),
-    "an empty text": (b'{"texts": [""]}', 422, "texts.0: String should have at least 1"),
-    "too many texts": (json.dumps({"texts": ["a"] * 5}).encode(), 422, "at most 4"),
-    "too long a text": (json.dumps({"texts": ["a" * 101]}).encode(), 422, "at most 100"),
-    "an unknown key": (b'{"texts": ["a"], "txets": 1}', 422, "txets: Extra inputs"),
-    "10 MB": (b'{"texts": ["' + b"a" * 10_000_000 + b'"]}', 413, "10000 bytes"),
-    "many faults": (b'{"texts": [1, 2, 3, 4]}', 422, "and 1 more"),
-}
 
 
 @pytest.mark.parametrize("name", BAD)

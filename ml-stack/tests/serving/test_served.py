@@ -21,7 +21,7 @@ from mlstack.serving.keeper import Keeper
 from tests.serving.doubles import BAD, LIMITS
 from tests.serving.load import Load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Using extra keyword")]
 TEXTS = ["wheat and corn exports", "grain harvest", "oil prices", "crude barrels"]
 LABELS = ("grain", "grain", "crude", "crude")
 

@@ -17,7 +17,6 @@ from mlstack.serving.following import Follower, Loaded
 from mlstack.serving.metrics import Metrics
 from mlstack.serving.schema import Model
 
-NAME = "mlstack"
 LOAD_TRIES = 3
 QUEUED_BATCHES = 4
 """That a replica holds; what is more waits at the proxy, which then can choose another replica."""
@@ -35,7 +34,13 @@ def application(config: Config, first: str) -> Any:
         metrics = Metrics(serve.get_replica_context().replica_id.unique_id)
         return app.build(follower, batched(follower, metrics, config.serving), config.serving, metrics)
 
-    serving = config.serving
+    return behind_serve(door, config.serving)
+
+
+def behind_serve(door: Callable[[], FastAPI], serving: Serving) -> Any:
+    """An application whose replicas make their door themselves."""
+    from ray import serve
+
     deployment = serve.deployment(
         name="model",
         num_replicas=serving.replicas,

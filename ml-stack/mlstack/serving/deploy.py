@@ -9,18 +9,19 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlstack import registry
-from mlstack.config import Config, with_settings
+from mlstack.config import Config, Serving, with_settings
 from mlstack.errors import MlstackError, UsageError
 from mlstack.progress import say
 from mlstack.serving.keeper import Keeper, wait
 
+NAME = "mlstack"
 UP_SECONDS = 300.0
 FOLLOW_SECONDS = 120.0
 
@@ -73,19 +74,33 @@ def _run(config: Config, keeper: Keeper, first: str) -> bool:
     if running and _settings(keeper).exists() and _settings(keeper).read_text() == wanted:
         return False
     _settings(keeper).unlink(missing_ok=True)
+    from mlstack.serving import application
+
+    say(f"Serving {config.model.name} at port {config.serving.port}")
+    run(keeper, config.serving, lambda: application.application(config, first))
+    _settings(keeper).write_text(wanted)
+    return True
+
+
+def run(keeper: Keeper, serving: Serving, application: Callable[[], Any]) -> None:
+    """Run an application of Serve at a port, in place of what is there; returns when it is up.
+
+    Args:
+        keeper: of the Ray that it runs in, which is started where it does not run.
+        serving: its port and host.
+        application: makes it, once Ray is there.
+
+    Raises:
+        MlstackError: where it does not come up.
+    """
     with _connected(keeper):
         from ray import serve
 
-        from mlstack.serving import application
-
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        say(f"Serving {config.model.name} at port {config.serving.port}")
-        serve.start(http_options={"host": config.serving.host, "port": config.serving.port})
-        target = serve.RunTarget(application.application(config, first), name=application.NAME)
+        serve.start(http_options={"host": serving.host, "port": serving.port})
+        target = serve.RunTarget(application(), name=NAME)
         serve.run_many([target], wait_for_applications_running=False)
         _await_running(keeper)
-    _settings(keeper).write_text(wanted)
-    return True
 
 
 @contextmanager
@@ -103,8 +118,6 @@ def _connected(keeper: Keeper) -> Iterator[None]:
 
 def _await_running(keeper: Keeper) -> None:
     from ray import serve
-
-    from mlstack.serving.application import NAME
 
     def status() -> str:
         return str(serve.status().applications[NAME].status.value)

@@ -70,15 +70,19 @@ def stop(config: Config) -> bool:
 
 def _run(config: Config, keeper: Keeper, first: str) -> bool:
     """Start the application, or change its settings; whether there was anything to do."""
-    wanted, running = _fingerprint(config), keeper.running()
-    if running and _settings(keeper).exists() and _settings(keeper).read_text() == wanted:
+    wanted, noted = _noted(config), _settings(keeper)
+    before = json.loads(noted.read_text()) if noted.exists() and keeper.running() else {}
+    if before == wanted:
         return False
-    _settings(keeper).unlink(missing_ok=True)
+    if before and before["door"] != wanted["door"]:
+        remedy = "Run mlstack deploy --stop first: a door that is open does not move."
+        raise UsageError(f"the model is served at {before['door']}, not at {wanted['door']}", remedy)
+    noted.unlink(missing_ok=True)  # what fails now is tried again
     from mlstack.serving import application
 
     say(f"Serving {config.model.name} at port {config.serving.port}")
     run(keeper, config.serving, lambda: application.application(config, first))
-    _settings(keeper).write_text(wanted)
+    noted.write_text(json.dumps(wanted))
     return True
 
 
@@ -172,9 +176,12 @@ def _absolute(config: Config) -> Config:
     return with_settings(config, {"platform.state": str(config.platform.state.resolve())})
 
 
-def _fingerprint(config: Config) -> str:
-    return hashlib.sha256(config.model_dump_json(include={"serving", "platform", "model"}).encode()).hexdigest()
+def _noted(config: Config) -> dict[str, str]:
+    """What a deployment is known by."""
+    settings = config.model_dump_json(include={"serving", "platform", "model"})
+    door = f"{config.serving.host}:{config.serving.port}"
+    return {"door": door, "sha256": hashlib.sha256(settings.encode()).hexdigest()}
 
 
 def _settings(keeper: Keeper) -> Path:
-    return keeper.folder / "settings.sha256"
+    return keeper.folder / "settings.json"

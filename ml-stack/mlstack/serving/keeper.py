@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mlstack.errors import MlstackError
 from mlstack.progress import say
@@ -30,15 +31,18 @@ START_SECONDS = 180.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LOOKS = 10
+START_TRIES = 3
 SAY_SECONDS = 5.0
 OBJECT_STORE_BYTES = 100_000_000
 """Ray's least is 75 MB; requests do not go through it."""
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Proxy and replica talk without detours through threads and files; the clients' door stays the proxy alone.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # its 5 s are too few for imports on a busy machine
+    # HAProxy, which comes with ray[serve], instead of a proxy in Python; replicas without detours through threads.
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "mlstack.serving.proxy.middlewares",
 }
 
@@ -140,7 +144,22 @@ class Keeper:
     def _keep(self, sockets: str, ending: threading.Event) -> None:
         import ray
 
-        found = ray.init(
+        os.environ.update(_haproxy(Path(sockets)))
+        found = _init(sockets)
+        signal.signal(signal.SIGTERM, lambda *_: ending.set())  # Ray has set its own
+        partial = self._address.with_suffix(".partial")
+        partial.write_text(json.dumps({"address": found.address_info["gcs_address"]}))
+        partial.replace(self._address)
+        ending.wait()
+        ray.shutdown()
+
+
+def _init(sockets: str) -> Any:
+    """Start Ray, and again where a busy machine takes longer than the 30 s that its nodes have (node.py)."""
+    import ray
+
+    def start() -> Any:
+        return ray.init(
             address="local",
             num_cpus=os.cpu_count(),
             include_dashboard=False,
@@ -148,12 +167,34 @@ class Keeper:
             log_to_driver=False,
             _temp_dir=sockets,
         )
-        signal.signal(signal.SIGTERM, lambda *_: ending.set())  # Ray has set its own
-        partial = self._address.with_suffix(".partial")
-        partial.write_text(json.dumps({"address": found.address_info["gcs_address"]}))
-        partial.replace(self._address)
-        ending.wait()
-        ray.shutdown()
+
+    for _ in range(START_TRIES - 1):
+        try:
+            return start()
+        except Exception as error:  # noqa: BLE001 - Ray raises no narrower one
+            say(f"Ray did not start: {error}")
+            ray.shutdown()
+    return start()
+
+
+def _haproxy(folder: Path) -> dict[str, str]:
+    """Its files and ports, whose defaults two users of a machine would share."""
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "haproxy.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "haproxy.state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
+    }
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
 
 
 def _locked(file: TextIO) -> bool:

@@ -173,6 +173,11 @@ def test_a_port_that_is_taken_is_refused(served: config.Config, tmp_path: Path) 
         deploy._check_port(taken, Keeper(tmp_path / "ray"))
 
 
+def test_a_door_that_is_open_does_not_move(served: config.Config) -> None:
+    with pytest.raises(UsageError, match="the model is served at"):
+        deploy.deploy(config.with_settings(served, {"serving.port": free_port()}))
+
+
 def test_the_token_is_for_its_owner_alone(served: config.Config) -> None:
     folder = served.platform.state / "ray"
     assert (folder / "token").stat().st_mode & 0o777 == 0o600

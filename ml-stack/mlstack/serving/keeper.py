@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",  # not 30: HAProxy hears at once of a replica that ends
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "mlstack.serving.proxy.middlewares",
 }
 

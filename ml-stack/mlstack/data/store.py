@@ -88,6 +88,16 @@ def verify_remote(data: Data) -> None:
         repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
 
 
+def ask_remote(data: Data) -> str:
+    """The address of the remote, which answers; "" where there is none. Raises MlstackError where it does not."""
+    with _repository(data) as repository:
+        if not _remote(repository, data):
+            return ""
+        remote = repository.cloud.get_remote(data.remote or None)
+        remote.fs.exists(remote.path)
+        return str(repository.config["remote"][_remote(repository, data)]["url"])
+
+
 def _pointer(data: Data) -> Path:
     return data.folder.with_name(f"{data.folder.name}.dvc")
 

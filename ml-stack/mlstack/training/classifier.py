@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from mlstack import checkpoint_source, model_card
 from mlstack.config import Config
@@ -195,6 +196,7 @@ def each(
 
 def _encoder(source: Path) -> nn.Module:
     """The encoder without its own dropout: it would take attention off its fast path (fourfold, on a processor)."""
+    logging.disable_progress_bar()  # a small model is there before it could be read
     config = AutoConfig.from_pretrained(source)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):

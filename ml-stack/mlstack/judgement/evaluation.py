@@ -151,7 +151,7 @@ def _misses(judge: Judge, probabilities: NDArray[np.float32], texts: Sequence[st
     others = {model: found for model, found in judge.found.items() if model != "candidate"}
     sure = probabilities.max(axis=1)
     beaten = np.any([found == judge.truth for found in others.values()], axis=0)
-    wrong = sorted(np.flatnonzero(said != judge.truth), key=lambda text: (not beaten[text], -sure[text]))
+    wrong = sorted(np.flatnonzero(said != judge.truth).tolist(), key=lambda text: (not beaten[text], -sure[text]))
     return [
         Miss(
             texts[text][:EXCERPT],

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs nothing else, and the same as JSON; both are artifacts of the run."""
+"""The report of an evaluation: one page that needs nothing else, and the same as JSON; the run has both."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _origin(config: Config, evaluation: Evaluation) -> str:
     commit = f", commit {card.git_commit}" if card.git_commit else ""
     return (
         f"Run {card.run_name}{commit}; data {evaluation.data_folder}, version {evaluation.data_md5}; intervals from "
-        f"{config.judgement.resamples:,} bootstrap resamples: for a label with few texts and no fault they are too narrow."
+        f"{config.judgement.resamples:,} bootstrap resamples, too narrow for a label with few texts and no fault"
     )
 
 

@@ -57,7 +57,7 @@ def champion(config: Config) -> Version | None:
 
 def by_alias(config: Config, alias: str) -> Version | None:
     """The version that has an alias."""
-    with _told() as client:
+    with told() as client:
         return _by_alias(client, config.model.name, alias)
 
 
@@ -74,7 +74,7 @@ def version(config: Config, wanted: str) -> Version:
 
 def versions(config: Config) -> list[Version]:
     """All versions, oldest first."""
-    with _told() as client:
+    with told() as client:
         aliases = _aliases(client, config.model.name)
         found = client.search_model_versions(f"name = '{config.model.name}'")
     made = [_version(one, aliases) for one in found]
@@ -94,7 +94,7 @@ def register(config: Config, run_name: str, tags: Mapping[str, str] | None = Non
         "labels": ",".join(card.labels), **(tags or {}),
     }  # fmt: skip
     known = next((one for one in versions(config) if one.run_name == run_name), None)
-    with _told() as client:
+    with told() as client:
         if known is None:
             number = _make(client, config.model.name, run_id, told)
         else:
@@ -106,7 +106,7 @@ def register(config: Config, run_name: str, tags: Mapping[str, str] | None = Non
 
 def mark(config: Config, chosen: Version, alias: str) -> None:
     """Give a version an alias other than champion; that one goes by `promote`."""
-    with _told() as client:
+    with told() as client:
         client.set_registered_model_alias(config.model.name, alias, chosen.number)
 
 
@@ -132,7 +132,7 @@ def promote(config: Config, chosen: Version, expected: Version | None) -> Versio
         MlstackError: where another version became champion meanwhile; it is named.
     """
     name = config.model.name
-    with _told() as client, registry_lock.hold(client, name, chosen.number):
+    with told() as client, registry_lock.hold(client, name, chosen.number):
         now = _by_alias(client, name, CHAMPION)
         if (now and now.number) == chosen.number:
             return version(config, chosen.number)
@@ -178,7 +178,7 @@ def fetch(config: Config, chosen: Version) -> Path:
 
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with _told():
+    with told():
         uri = f"runs:/{chosen.run_id}/model"
         found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(partial)))
     model_card.read(found)
@@ -246,7 +246,7 @@ def _version(found: Any, aliases: Mapping[str, str]) -> Version:
 
 
 @contextmanager
-def _told() -> Iterator[MlflowClient]:
+def told() -> Iterator[MlflowClient]:
     """MLflow's client; what MLflow refuses, or that it does not answer, is an error of ours."""
     from mlflow.exceptions import MlflowException
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +40,7 @@ def content(folder: Path) -> str:
     tree = Tree()
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "md5").hexdigest()
-            tree.add(file.relative_to(folder).parts, None, HashInfo("md5", digest))
+            tree.add(file.relative_to(folder).parts, None, HashInfo("md5", _md5(file)))
     tree.digest()
     return str(tree.hash_info.value)
 
@@ -77,14 +76,16 @@ def pull(data: Data) -> str:
 
 
 def verify_remote(data: Data) -> None:
-    """Pull the version into an empty cache, each object compared with its name. Raises MlstackError where one is not."""
-    with tempfile.TemporaryDirectory(prefix="mlstack-verify-") as cache:
-        with _repository(data, {"cache": {"dir": cache}}) as repository:
-            if not _remote(repository, data):
-                raise UsageError(
-                    "there is no DVC remote to verify", "Name one: dvc remote add --default NAME URL, or platform.kind."
-                )
-            repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
+    """Pull the version into an empty cache; MlstackError where an object is missing or damaged."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mlstack-verify-") as cache,
+        _repository(data, {"cache": {"dir": cache}}) as repository,
+    ):
+        if not _remote(repository, data):
+            raise UsageError(
+                "there is no DVC remote to verify", "Name one: dvc remote add --default NAME URL, or platform.kind."
+            )
+        repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
 
 
 def _pointer(data: Data) -> Path:
@@ -97,6 +98,7 @@ def _repository(data: Data, config: dict[str, Any] | None = None) -> Iterator[Re
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # its hints about git would stand among our results
     try:
         with Repo() as plain:
             remotes = {name: {"verify": True} for name in plain.config["remote"]}
@@ -132,8 +134,17 @@ def _drop_damaged(repository: Repo, wanted: str) -> None:
     names = [wanted, *(entry["md5"] for entry in yaml.safe_load(listing.read_text()))]
     for name in names:
         path = Path(cache.oid_to_path(name))
+<<<<<<< HEAD
         if (
             path.exists()
             and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != name.partition(".")[0]
         ):
+=======
+        if path.exists() and _md5(path) != name.removesuffix(".dir"):
+>>>>>>> ml
             path.unlink()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "md5").hexdigest()

@@ -154,7 +154,7 @@ def _misses(judge: Judge, probabilities: NDArray[np.float32], texts: Sequence[st
     wrong = sorted(np.flatnonzero(said != judge.truth).tolist(), key=lambda text: (not beaten[text], -sure[text]))
     return [
         Miss(
-            texts[text][:EXCERPT],
+            texts[text][:EXCERPT] + "…" * (len(texts[text]) > EXCERPT),
             judge.labels[judge.truth[text]],
             judge.labels[said[text]],
             float(sure[text]),

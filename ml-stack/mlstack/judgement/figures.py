@@ -26,7 +26,7 @@ def by_label(evaluation: Evaluation) -> str:
     """F1 of each label with its interval, a row a label, those the candidate is worst at on top."""
     scores = evaluation.candidate.scores.by_label
     labels = sorted(scores, key=lambda label: -scores[label].f1.value)
-    figure, (axes,) = _figure(7.2, 0.8 + 0.42 * len(labels))
+    figure, (axes,) = _figure(8.6, 0.8 + 0.42 * len(labels))
     step = 0.5 / len(evaluation.models)
     for number, (model, judged) in enumerate(evaluation.models.items()):
         found = [judged.scores.by_label[label].f1 for label in labels]

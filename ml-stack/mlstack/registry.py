@@ -89,17 +89,17 @@ def register(config: Config, run_name: str, tags: Mapping[str, str] | None = Non
     """
     run_id = tracking.run_id(config, run_name)
     card = _card(run_id, run_name)
-    told = {
+    noted = {
         "run_name": run_name, "data.md5": card.data_md5, "git.commit": card.git_commit, "kind": card.kind,
         "labels": ",".join(card.labels), **(tags or {}),
     }  # fmt: skip
     known = next((one for one in versions(config) if one.run_name == run_name), None)
     with told() as client:
         if known is None:
-            number = _make(client, config.model.name, run_id, told)
+            number = _make(client, config.model.name, run_id, noted)
         else:
             number = known.number
-            for name, value in told.items():
+            for name, value in noted.items():
                 client.set_model_version_tag(config.model.name, number, name, value)
     return version(config, number)
 

@@ -134,14 +134,7 @@ def _drop_damaged(repository: Repo, wanted: str) -> None:
     names = [wanted, *(entry["md5"] for entry in yaml.safe_load(listing.read_text()))]
     for name in names:
         path = Path(cache.oid_to_path(name))
-<<<<<<< HEAD
-        if (
-            path.exists()
-            and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != name.partition(".")[0]
-        ):
-=======
         if path.exists() and _md5(path) != name.removesuffix(".dir"):
->>>>>>> ml
             path.unlink()
 
 

@@ -54,7 +54,7 @@ def train(config: Config, out: Path) -> Trained:
     else:
         say(f"run {name} is finished already: its data and parameters are the same")
         tracking.flush(config)
-    _copy(found.folder, out)
+    copy_model(found.folder, out)
     return found
 
 
@@ -111,7 +111,8 @@ def _shared(splits: Any) -> Any:
     return [ray.put(splits)]  # within a list, or Ray would fetch it before it is sent
 
 
-def _copy(model: Path, out: Path) -> None:
+def copy_model(model: Path, out: Path) -> None:
+    """Put a model's folder to where the next verb looks for it, whole or not at all."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(model, partial)

@@ -109,11 +109,11 @@ def _mlflow(config: Config) -> Check:
     def ask() -> str:
         from mlstack.tracking import mlflow_client
 
+        platform.connect(config)
         mlflow_client().search_experiments(max_results=1)
-        return os.environ["MLFLOW_TRACKING_URI"].partition("://")[2] if embedded else os.environ["MLFLOW_TRACKING_URI"]
+        return os.environ["MLFLOW_TRACKING_URI"]
 
-    embedded = config.platform.kind == "embedded"
-    return _answer("platform.mlflow", lambda: (platform.connect(config), ask())[1])
+    return _answer("platform.mlflow", ask)
 
 
 def _remote(config: Config) -> Check:
@@ -139,6 +139,5 @@ def _answer(name: str, ask: Callable[[], str]) -> Check:
         return Check(name, "failed", error.message, "an answer", error.remedy)
     except Exception as error:  # noqa: BLE001  # clients raise what they like, and a doctor has to name it
         first = (str(error).splitlines() or [""])[0]
-        return Check(
-            name, "failed", f"{type(error).__name__}: {first[:300]}", "an answer", "Look at platform in params.yaml."
-        )
+        observed = f"{type(error).__name__}: {first[:300]}"
+        return Check(name, "failed", observed, "an answer", "Look at platform in params.yaml.")

@@ -12,11 +12,7 @@ from mlstack.check import Check, passed
 
 
 def page(title: str, about: str, checks: Iterable[Check], verdict: str, body: str, origin: str) -> str:
-    """A page: its title, a line about it, the verdict in the colour of the checks, the body, and where it came from.
-
-    Args:
-        body: HTML; everything else is text.
-    """
+    """A page. `body` is HTML; everything else is text, and the verdict has the colour of the checks."""
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(title), about=escape(about), status="ok" if passed(checks) else "failed",

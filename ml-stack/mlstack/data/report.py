@@ -44,7 +44,7 @@ def _labels(validated: Validated) -> str:
     rows = "".join(
         page.row([
             escape(label),
-            f'<div style="height:.7rem;border-radius:3px;background:#2563eb;width:{max(1, round(160 * count / most))}px"></div>',
+            f'<div class="bar" style="width: {max(1, round(160 * count / most))}px"></div>',
             *(f"{validated.labels[split].get(label, 0):,}" for split in SPLITS),
         ])
         for label, count in train.items()

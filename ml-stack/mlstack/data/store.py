@@ -37,7 +37,7 @@ def content(folder: Path) -> str:
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree
 
-    tree = Tree()
+    tree = Tree()  # type: ignore[no-untyped-call]
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             tree.add(file.relative_to(folder).parts, None, HashInfo("md5", _md5(file)))

@@ -37,13 +37,13 @@ def train(config: Config, out: Path) -> Trained:
     """
     data_md5 = store.version(config.data)
     name = _name(config, data_md5)
-    folder = runs.folder(config, name)
-    found = finished(folder)
-    if found is None:
-        found = _fit(config, name, data_md5)
-    else:
-        say(f"run {name} is finished already: its data is the same")
-        tracking.flush(config)
+    with runs.alone(config, name):
+        found = finished(runs.folder(config, name))
+        if found is None:
+            found = _fit(config, name, data_md5)
+        else:
+            say(f"run {name} is finished already: its data is the same")
+            tracking.flush(config)
     copy_model(found.folder, out)
     return found
 

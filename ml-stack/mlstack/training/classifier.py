@@ -33,7 +33,9 @@ PROBE_STRENGTH = 10.0
 class Classifier(nn.Module):
     """An encoder and its head: packed rows in, one row of scores out for each text."""
 
-    def __init__(self, encoder: nn.Module, labels: int, dropout: float) -> None:
+    head: nn.Linear
+
+    def __init__(self, encoder: Any, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -46,7 +48,7 @@ class Classifier(nn.Module):
 
     def embed(self, batch: Batch) -> Tensor:
         """The mean of the last states of each text, (texts, hidden)."""
-        states = self.encoder(
+        states: Tensor = self.encoder(
             input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask
         ).last_hidden_state
         real = batch.segments >= 0

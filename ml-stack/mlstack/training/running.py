@@ -47,13 +47,14 @@ def train(config: Config, out: Path) -> Trained:
     data_md5 = store.version(config.data)
     name = runs.name(config, KIND, data_md5)
     folder = runs.folder(config, name)
-    found = finished(folder)
-    if found is None:
-        _fit(config, name, data_md5)
-        found = replace(_ended(folder), fresh=True)
-    else:
-        say(f"run {name} is finished already: its data and parameters are the same")
-        tracking.flush(config)
+    with runs.alone(config, name):
+        found = finished(folder)
+        if found is None:
+            _fit(config, name, data_md5)
+            found = replace(_ended(folder), fresh=True)
+        else:
+            say(f"run {name} is finished already: its data and parameters are the same")
+            tracking.flush(config)
     copy_model(found.folder, out)
     return found
 

@@ -11,8 +11,8 @@ from mlstack.result import Result
 
 HELP = "add, pull or verify the data set that params.yaml names, versioned by DVC"
 EXAMPLE = "mlstack data add reuters-r8"
-WHAT = """add     pack a source (reuters-r8, reuters-r52, 20-newsgroups, or a folder with train and test) into data.folder,
-        make it a version, and push it where there is a remote
+WHAT = """add     pack a source into data.folder, make it a version, and push it where there is a remote; a source is
+        reuters-r8, reuters-r52, 20-newsgroups, or a folder with train and test
 pull    make data.folder hold the version that git names; an object that is not what its name says is refused
 verify  read every byte, and compare with the version that git names
 """
@@ -31,9 +31,8 @@ def run(options: argparse.Namespace, config: Config) -> Result:
     from mlstack import platform
 
     if (options.source is not None) != (options.what == "add"):
-        raise UsageError(
-            f"data {options.what}: {'SOURCE is missing' if options.what == 'add' else 'takes no SOURCE'}", EXAMPLE
-        )
+        fault = "SOURCE is missing" if options.what == "add" else f"takes no SOURCE, and was given {options.source}"
+        raise UsageError(f"data {options.what}: {fault}", f"As in: {EXAMPLE}")
     platform.connect(config)
     if options.what == "add":
         return _add(options.source, config)

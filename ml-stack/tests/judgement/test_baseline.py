@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skops.io import dump
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from skops.io import dump
 
 from mlstack import predictor
 from mlstack.errors import UsageError

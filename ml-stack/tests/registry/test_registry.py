@@ -24,6 +24,7 @@ def three(embedded: Config, make_run: Callable[[str], str]) -> list[registry.Ver
     return made
 
 
+@pytest.mark.slow
 def test_a_registry_without_versions_has_no_champion(embedded: Config) -> None:
     assert registry.champion(embedded) is None
     assert registry.versions(embedded) == []

@@ -30,7 +30,7 @@ def trials(config: Config) -> list[Settings]:
     for path, choice in space.items():
         _check(path, choice)
     dice = random.Random(config.training.seed)  # noqa: S311  # no secret
-    found: list[Settings] = [{path: _current(config, path) for path in space}]
+    found: list[Settings] = [{path: _current(config, path, _draw(choice, dice)) for path, choice in space.items()}]
     for _ in range(TRIES * config.tune.trials):
         drawn = {path: _draw(choice, dice) for path, choice in space.items()}
         if len(found) < config.tune.trials and drawn not in found:
@@ -59,12 +59,12 @@ def _draw(choice: Mapping[str, Any], dice: random.Random) -> Any:
     return round(value) if isinstance(low, int) and isinstance(high, int) else float(f"{value:.4g}")
 
 
-def _current(config: Config, path: str) -> Any:
+def _current(config: Config, path: str, drawn: Any) -> Any:
     found: Any = config.model_dump(mode="json")
     try:
         for part in path.split("."):
             found = found[part]
     except (KeyError, TypeError):
-        with_settings(config, {path: None})  # says which key is near, where it is misspelled
+        with_settings(config, {path: drawn})  # says which key is near, where it is misspelled
         raise UsageError(f"tune.space: params.yaml has no {path} to begin with", "Set it there too.") from None
     return found

@@ -72,6 +72,7 @@ def tune(config: Config) -> Tuned:
     if config.training.workers > 1:
         raise UsageError("a search trains each trial in one process", "Set training.workers=1.")
     data_md5, chosen = store.version(config.data), search.trials(config)
+    splits = {split: records.columns(config.data, split) for split in ("train", "validation")}
     name = _name(config, data_md5)
     ended = runs.folder(config, name) / "result.json"
     if ended.exists():
@@ -79,7 +80,7 @@ def tune(config: Config) -> Tuned:
         tracking.flush(config)
         return _read(ended)
     with tracking.begin(config, name, tags={"data.md5": data_md5}, params={"tune.trials": len(chosen)}) as run:
-        tuned = Tuned(name, metric(config)[0], _search(config, name, data_md5, chosen))
+        tuned = Tuned(name, metric(config)[0], _search(config, name, data_md5, splits, chosen))
         run.log({"best_score": tuned.trials[0].score}, 0)
         run.tag({"best_run": tuned.trials[0].run_name})
     _write(ended, tuned)
@@ -107,7 +108,9 @@ def _name(config: Config, data_md5: str) -> str:
     return runs.name(config, "tune", json.dumps([data_md5, told, metric(config)], sort_keys=True))
 
 
-def _search(config: Config, name: str, data_md5: str, chosen: Sequence[search.Settings]) -> tuple[Trial, ...]:
+def _search(
+    config: Config, name: str, data_md5: str, splits: Any, chosen: Sequence[search.Settings]
+) -> tuple[Trial, ...]:
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
     if not ray.is_initialized():
@@ -115,7 +118,7 @@ def _search(config: Config, name: str, data_md5: str, chosen: Sequence[search.Se
     epochs = config.training.epochs
     watch = _Watch(len(chosen) * epochs)
     try:
-        grid = _tuner(config, name, data_md5, chosen, watch).fit()
+        grid = _tuner(config, name, data_md5, splits, chosen, watch).fit()
     finally:
         watch.close()
     trials = [_ended(config, data_md5, result.config["settings"], result.metrics, epochs) for result in grid]
@@ -129,7 +132,7 @@ def _search(config: Config, name: str, data_md5: str, chosen: Sequence[search.Se
     return tuple(sorted(trials, key=lambda trial: (trial not in done, -trial.score)))
 
 
-def _tuner(config: Config, name: str, data_md5: str, chosen: Sequence[search.Settings], watch: Any) -> Any:
+def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequence[search.Settings], watch: Any) -> Any:
     """A new search, or the one that was stopped."""
     state = config.platform.state.resolve()
     given = {
@@ -137,7 +140,6 @@ def _tuner(config: Config, name: str, data_md5: str, chosen: Sequence[search.Set
         "data_md5": data_md5,
         "tags": _parent(config, name),
     }
-    splits = {split: records.columns(config.data, split) for split in ("train", "validation")}
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(_train, given=given, splits=splits), _resources(config)
     )

@@ -132,7 +132,7 @@ def test_recomputed_activations_give_the_same_gradients(checkpoint: Path, tmp_pa
     def gradients(recompute: bool) -> list[torch.Tensor]:
         made = task(checkpoint, tmp_path, recompute=recompute)
         made.model.train()
-        made.loss(made.model, collate([(0, 1)], made.train.tokens, 192)).backward()
+        made.loss(made.model, collate([(0, 1)], made.train.tokens, 192)).backward()  # type: ignore[no-untyped-call]
         return [one.grad for one in made.model.parameters() if one.grad is not None]
 
     torch.testing.assert_close(gradients(recompute=True), gradients(recompute=False))

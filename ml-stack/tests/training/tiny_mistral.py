@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,12 @@ def config(checkpoint: Path, state: Path, **training: object) -> Config:
 def splits(count: int = 64) -> dict[str, tuple[list[object], list[str]]]:
     """What training and validation read."""
     return {"train": (list(chats(count)), []), "validation": (list(chats(16)), [])}
+
+
+def data(folder: Path, count: int = 64) -> dict[str, str]:
+    """The same as a versioned data set; returns the section `data` of params.yaml."""
+    folder.mkdir(parents=True)
+    for split, (found, _) in splits(count).items():
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps({"text": chat}) + "\n" for chat in found))
+    folder.with_name(f"{folder.name}.dvc").write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n")
+    return {"folder": str(folder), "text": "text", "label": ""}

@@ -113,6 +113,7 @@ def _search(
 ) -> tuple[Trial, ...]:
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine needs more than Ray's half minute
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     epochs = config.training.epochs
@@ -150,8 +151,9 @@ def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequen
         tuner._local_tuner._run_config.callbacks = [watch]  # a restored search has lost it
         return tuner
     epochs = config.training.epochs
+    # It stops whatever comes to max_t, and a trial has its model to save after its last epoch.
     scheduler = ASHAScheduler(
-        time_attr=EPOCH, max_t=epochs, grace_period=min(config.tune.grace_epochs, epochs), reduction_factor=HALVING
+        time_attr=EPOCH, max_t=epochs + 1, grace_period=min(config.tune.grace_epochs, epochs), reduction_factor=HALVING
     )
     return ray_tune.Tuner(
         trainable,

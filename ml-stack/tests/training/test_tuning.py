@@ -102,6 +102,7 @@ class Project:
         checkpoints = runs.folder(self.config, name) / "checkpoints"
         while process.poll() is None and not list(checkpoints.glob("step-*")):
             time.sleep(0.05)
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

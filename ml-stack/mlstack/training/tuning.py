@@ -113,7 +113,6 @@ def _search(
 ) -> tuple[Trial, ...]:
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine needs more than Ray's half minute
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     epochs = config.training.epochs

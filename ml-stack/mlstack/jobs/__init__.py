@@ -1,1 +1,1 @@
-"""Jobs: a verb that runs elsewhere or later, and goes on when nobody watches. record.py knows them; a module a place."""
+"""Jobs: a verb that runs elsewhere or later, and goes on when nobody watches; a module for each place."""

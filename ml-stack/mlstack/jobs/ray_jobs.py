@@ -42,7 +42,7 @@ class RayJobs:
         """The log as it grows."""
         lines: AsyncIterator[str] = self._client.tail_job_logs(record.name)
         with asyncio.Runner() as runner, _errors():
-            while (text := runner.run(anext(lines, None))) is not None:  # type: ignore[arg-type]  # what anext gives can be run
+            while (text := runner.run(anext(lines, None))) is not None:
                 yield text
 
     def state(self, record: Record, folder: Path) -> State:  # noqa: ARG002

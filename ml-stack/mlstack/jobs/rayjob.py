@@ -101,6 +101,11 @@ def _workers(config: Config, words: tuple[str, ...]) -> int:
     return {"train": config.training.workers, "tune": config.tune.concurrent, "batch": 1}.get(words[0], 0)
 
 
+def _with_value(variable: dict[str, Any]) -> dict[str, Any]:
+    told = project.environment()
+    return {**variable, "value": told[variable["name"]]} if variable["name"] in told else variable
+
+
 def _fill_pods(config: Config, spec: dict[str, Any], given: dict[str, Any]) -> None:
     """Image, commit and files of every pod."""
     cluster = spec["rayClusterSpec"]
@@ -108,10 +113,7 @@ def _fill_pods(config: Config, spec: dict[str, Any], given: dict[str, Any]) -> N
     for pod in (spec["submitterPodTemplate"]["spec"], *(group["template"]["spec"] for group in groups)):
         [container] = pod["containers"]
         container["image"] = config.platform.image
-        told = project.environment()
-        container["env"] = [
-            {**one, "value": told[one["name"]]} if one["name"] in told else one for one in container["env"]
-        ]
+        container["env"] = [_with_value(one) for one in container["env"]]
         for volume in pod["volumes"]:
             if "configMap" in volume:
                 volume["configMap"] = given

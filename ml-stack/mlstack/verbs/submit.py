@@ -7,11 +7,10 @@ import argparse
 from mlstack.config import Config
 from mlstack.errors import UsageError
 from mlstack.jobs.places import WHERE
+from mlstack.jobs.record import Where
 from mlstack.result import Result
 
-HELP = (
-    "run a verb as a job, here, on the platform's Ray, or on a cluster of its own (RayJob); `mlstack logs` follows it"
-)
+HELP = "run a verb as a job: here, on the platform's Ray, or on a cluster of its own; mlstack logs follows it"
 EXAMPLE = "mlstack submit --to rayjob train --set training.epochs=1"
 STAY = ("submit", "logs", "deploy")
 """Verbs that are no jobs."""
@@ -33,7 +32,7 @@ def run(options: argparse.Namespace, config: Config) -> Result:
     if options.stop:
         return _stop(config, options.stop)
     words = _checked(options.words)
-    where = options.to or ("local" if config.platform.kind == "embedded" else "rayjob")
+    where: Where = options.to or ("local" if config.platform.kind == "embedded" else "rayjob")
     if options.print:
         return _manifest(config, words)
     place = places.make(config, where)

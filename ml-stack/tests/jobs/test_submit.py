@@ -220,7 +220,7 @@ def test_a_rayjob_has_as_many_gpus_as_work(config: Config, words: tuple[str, ...
     assert job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["replicas"] == count
 
 
-def test_data_outside_the_project_is_refused(config: Config) -> None:
+def test_data_outside_the_project_is_refused() -> None:
     with pytest.raises(UsageError, match="outside the project"):
         project.files(parse({"data": {"folder": "/elsewhere"}}))
 
@@ -257,17 +257,19 @@ def test_the_login_goes_to_ray_as_files_and_nowhere_else(config: Config, tmp_pat
 def head() -> Iterator[tuple[str, str]]:
     """A head of Ray's that asks for a token: its address and the token."""
     token = secrets.token_hex(32)
-    ports = iter(_free_ports(7))
+    names = (
+        "port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
+        "metrics-export-port", "runtime-env-agent-port",
+    )  # fmt: skip
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
     words = [
-        "ray", "start", "--head", "--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats",
-        f"--port={next(ports)}", f"--dashboard-port={(dashboard := next(ports))}", f"--ray-client-server-port={next(ports)}",
-        f"--dashboard-agent-listen-port={next(ports)}", f"--dashboard-agent-grpc-port={next(ports)}",
-        f"--metrics-export-port={next(ports)}", f"--runtime-env-agent-port={next(ports)}",
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=1",
+        "--object-store-memory=100000000", "--disable-usage-stats",
+        *(f"--{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    words[0] = str(Path(sys.executable).with_name("ray"))
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    address = f"http://127.0.0.1:{dashboard}"
+    address = f"http://127.0.0.1:{ports['dashboard-port']}"
     try:
         _await(f"{address}/api/gcs_healthz", process)
         yield address, token
@@ -280,10 +282,14 @@ def head() -> Iterator[tuple[str, str]]:
 def test_a_job_of_rays_is_followed_and_stopped(
     config: Config, tmp_path: Path, head: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def stage(_config: Config, folder: Path, _words: tuple[str, ...]) -> str:
+        (folder / "said").write_text("one\n")
+        return "cat said && echo $GIT_COMMIT"
+
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     given = {"kind": "cluster", "artifacts": str(artifacts(tmp_path / "artifacts", *head))}
     config = parse(config.model_dump() | {"platform": given})
-    monkeypatch.setattr(project, "stage", lambda _config, folder, _words: (folder / "said").write_text("one\n") and SAY)
+    monkeypatch.setattr(project, "stage", stage)
     place = places.make(config, "ray")
     made = record.submit(config, "ray", WORDS, place)
     job, folder = record.find(config, made.name)
@@ -297,9 +303,6 @@ def test_a_job_of_rays_is_followed_and_stopped(
     place.stop(second, folder)
     list(lines)
     assert place.state(second, folder) == "stopped"
-
-
-SAY = "cat said && echo $GIT_COMMIT"
 
 
 @pytest.mark.slow

@@ -82,11 +82,13 @@ _REMEDY = "Name the folder artifacts/<cluster> that site.yml left, by platform.a
 def _errors() -> Iterator[None]:
     """Ray's errors as ours."""
     import aiohttp
+    from ray.exceptions import AuthenticationError
 
     try:
         yield
+    except AuthenticationError as error:
+        said = str(error).strip().splitlines()[0]
+        raise UsageError(f"Ray refuses the token: {said}", "Take ray.yml of site.yml's last run.") from None
     except (RuntimeError, OSError, aiohttp.ClientError) as error:
         text = " ".join(str(error).split())[:300]
-        if any(word in text for word in ("401", "403", "Unauthorized", "Forbidden", "authentication")):
-            raise UsageError(f"Ray refuses the token: {text}", "Take ray.yml of site.yml's last run.") from None
         raise MlstackError(f"Ray: {text}", "See whether its dashboard answers, and try again.") from None

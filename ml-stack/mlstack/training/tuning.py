@@ -5,6 +5,8 @@ A trial is a training as `mlstack train` runs it, under the same name: the best 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -118,7 +120,8 @@ def _search(
     epochs = config.training.epochs
     watch = _Watch(len(chosen) * epochs)
     try:
-        grid = _tuner(config, name, data_md5, splits, chosen, watch).fit()
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray's tables: standard output is for the result
+            grid = _tuner(config, name, data_md5, splits, chosen, watch).fit()
     finally:
         watch.close()
     trials = [_ended(config, data_md5, result.config["settings"], result.metrics, epochs) for result in grid]

@@ -145,7 +145,7 @@ def test_a_job_has_the_parameters_of_its_begin(config: Config, monkeypatch: pyte
 def test_what_is_no_job_is_refused(config: Config, words: list[str]) -> None:
     options = type("", (), {"stop": None, "words": words, "to": None, "print": False})
     with pytest.raises(UsageError, match="is no job"):
-        submit.run(options(), config)  # type: ignore[arg-type]
+        submit.run(options(), config)
 
 
 def test_parameters_of_a_job_are_those_of_submit(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def flush(config: Config) -> list[str]:
 
 def run_id(config: Config, run_name: str) -> str:
     """The id that MLflow gave a run. Raises UsageError where it knows none of that name."""
-    found = _find(_client(), config.model.name, run_name)
+    found = _find(mlflow_client(), config.model.name, run_name)
     if not found:
         raise UsageError(
             f"MLflow knows no run {run_name} in experiment {config.model.name}",
@@ -156,7 +156,7 @@ class Sender(threading.Thread):
         return True
 
     def _send(self) -> None:
-        client = _client()
+        client = mlflow_client()
         sent = self._outbox.sent(os.environ.get("MLFLOW_TRACKING_URI", ""))
         if not sent.run_id:
             sent = replace(sent, run_id=_make(client, self._outbox.run()))
@@ -169,7 +169,8 @@ class Sender(threading.Thread):
             events, offset = self._outbox.unsent(sent, MOST_EVENTS)
 
 
-def _client() -> MlflowClient:
+def mlflow_client() -> MlflowClient:
+    """MLflow's client, which gives up soon."""
     # One answer is waited for, not MLflow's default of two minutes and seven tries: the outbox tries again itself.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -184,9 +185,17 @@ def _make(client: MlflowClient, run: Mapping[str, Any]) -> str:
     if found:
         return found
     experiment = client.get_experiment_by_name(run["experiment"])
-    number = experiment.experiment_id if experiment else client.create_experiment(run["experiment"])
+    number = (
+        experiment.experiment_id if experiment else client.create_experiment(run["experiment"], _artifacts_location())
+    )
     made = client.create_run(number, start_time=run["began"], tags={RUN_NAME: run["name"]}, run_name=run["name"])
     return str(made.info.run_id)
+
+
+def _artifacts_location() -> str | None:
+    """Beside an embedded MLflow's database; its default is the folder that it happens to be started in."""
+    kind, _, database = os.environ.get("MLFLOW_TRACKING_URI", "").partition(":///")
+    return (Path(database).parent / "artifacts").as_uri() if kind == "sqlite" else None
 
 
 def _find(client: MlflowClient, experiment: str, run_name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def content(folder: Path) -> str:
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree
 
-    tree = Tree()
+    tree = Tree()  # type: ignore[no-untyped-call]
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             tree.add(file.relative_to(folder).parts, None, HashInfo("md5", _md5(file)))
@@ -65,7 +66,7 @@ def pull(data: Data) -> str:
     with _repository(data) as repository:
         _drop_damaged(repository, wanted)
         if _remote(repository, data):
-            repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
+            _fetch(repository, data, wanted)
         repository.checkout(targets=[str(_pointer(data))], force=True)
     found = content(data.folder)
     if found != wanted:
@@ -85,7 +86,17 @@ def verify_remote(data: Data) -> None:
             raise UsageError(
                 "there is no DVC remote to verify", "Name one: dvc remote add --default NAME URL, or platform.kind."
             )
-        repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
+        _fetch(repository, data, version(data))
+
+
+def ask_remote(data: Data) -> str:
+    """The address of the remote, which answers; "" where there is none. Raises MlstackError where it does not."""
+    with _repository(data) as repository:
+        if not _remote(repository, data):
+            return ""
+        remote = repository.cloud.get_remote(data.remote or None)
+        remote.fs.exists(remote.path)
+        return str(repository.config["remote"][_remote(repository, data)]["url"])
 
 
 def _pointer(data: Data) -> Path:
@@ -125,14 +136,30 @@ def _remote(repository: Repo, data: Data) -> str:
     return name
 
 
+def _fetch(repository: Repo, data: Data, wanted: str) -> None:
+    """Fetch a version into the cache; DVC drops a damaged object without a word, so what is missing is looked for."""
+    repository.fetch(targets=[str(_pointer(data))], remote=data.remote or None)
+    cache = repository.cache.local
+    missing = [
+        file for file, name in _listing(repository, wanted).items() if not Path(cache.oid_to_path(name)).exists()
+    ]
+    if missing:
+        raise MlstackError(
+            f"{data.folder}: the remote's object of {', '.join(missing[:3])} is missing or damaged",
+            "Push it again from a machine that has the data: remove it there first, `dvc push` keeps what is there.",
+        )
+
+
+def _listing(repository: Repo, wanted: str) -> dict[str, str]:
+    """By file of a version: its object's name; none where the listing itself is not in the cache."""
+    listing = Path(repository.cache.local.oid_to_path(wanted))
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text())} if listing.exists() else {}
+
+
 def _drop_damaged(repository: Repo, wanted: str) -> None:
     """Remove cached objects that are not what their name says: DVC would check them out as they are."""
     cache = repository.cache.local
-    listing = Path(cache.oid_to_path(wanted))
-    if not listing.exists():
-        return
-    names = [wanted, *(entry["md5"] for entry in yaml.safe_load(listing.read_text()))]
-    for name in names:
+    for name in (*_listing(repository, wanted).values(), wanted):
         path = Path(cache.oid_to_path(name))
         if path.exists() and _md5(path) != name.removesuffix(".dir"):
             path.unlink()

@@ -132,7 +132,7 @@ def _balance(data: Data, splits: Splits) -> Check:
 
 def _ambiguity(data: Data, splits: Splits) -> Check:
     """The same text with two labels: one of them is wrong."""
-    labels: dict[str, set[str]] = {}
+    labels: dict[bytes, set[str]] = {}
     for row in splits["train"]:
         labels.setdefault(_key(data, row), set()).add(str(row.get(data.label)))
     found = sorted(" and ".join(sorted(both)) for both in labels.values() if len(both) > 1)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from mlstack import checkpoint_source, model_card
 from mlstack.config import Config
@@ -32,7 +33,9 @@ PROBE_STRENGTH = 10.0
 class Classifier(nn.Module):
     """An encoder and its head: packed rows in, one row of scores out for each text."""
 
-    def __init__(self, encoder: nn.Module, labels: int, dropout: float) -> None:
+    head: nn.Linear
+
+    def __init__(self, encoder: Any, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -45,7 +48,7 @@ class Classifier(nn.Module):
 
     def embed(self, batch: Batch) -> Tensor:
         """The mean of the last states of each text, (texts, hidden)."""
-        states = self.encoder(
+        states: Tensor = self.encoder(
             input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask
         ).last_hidden_state
         real = batch.segments >= 0
@@ -195,6 +198,7 @@ def each(
 
 def _encoder(source: Path) -> nn.Module:
     """The encoder without its own dropout: it would take attention off its fast path (fourfold, on a processor)."""
+    logging.disable_progress_bar()  # a small model is there before it could be read
     config = AutoConfig.from_pretrained(source)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):

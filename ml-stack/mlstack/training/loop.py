@@ -130,7 +130,7 @@ class Loop:
             batch = collate(micro, self._task.train.tokens, self._training.row_tokens).to(self._device)
             with sync, autocast(self._training.precision, self._device):
                 loss = self._task.loss(self._forward, batch) / weight
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             self._tokens += sum(len(self._task.train.tokens[text]) for text in batch.texts)
         nn.utils.clip_grad_norm_(self._task.model.parameters(), self._training.clip_norm)

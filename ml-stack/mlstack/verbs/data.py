@@ -6,26 +6,33 @@ import argparse
 
 from mlstack.check import Check
 from mlstack.config import Config
+from mlstack.errors import UsageError
 from mlstack.result import Result
 
 HELP = "add, pull or verify the data set that params.yaml names, versioned by DVC"
 EXAMPLE = "mlstack data add reuters-r8"
+WHAT = """add     pack a source into data.folder, make it a version, and push it where there is a remote; a source is
+        reuters-r8, reuters-r52, 20-newsgroups, or a folder with train and test
+pull    make data.folder hold the version that git names; an object that is not what its name says is refused
+verify  read every byte, and compare with the version that git names
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the verb takes."""
-    verbs = parser.add_subparsers(required=True, dest="what", metavar="add|pull|verify")
-    add = verbs.add_parser("add", help="pack a source into the folder, make it a version, push it to the remote")
-    add.add_argument("source", metavar="SOURCE", help="reuters-r8, reuters-r52, 20-newsgroups, or a folder")
-    verbs.add_parser("pull", help="make the folder hold the version that git names; damaged objects are refused")
-    verify = verbs.add_parser("verify", help="read every byte, and compare with the version that git names")
-    verify.add_argument("--remote", action="store_true", help="read the remote's objects as well")
+    parser.add_argument("what", choices=("add", "pull", "verify"), help="see below")
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="of add: a public set's name, or a folder")
+    parser.add_argument("--remote", action="store_true", help="of verify: read the remote's objects as well")
+    parser.epilog = f"{WHAT}\n{parser.epilog}"
 
 
 def run(options: argparse.Namespace, config: Config) -> Result:
     """Do what was asked for."""
     from mlstack import platform
 
+    if (options.source is not None) != (options.what == "add"):
+        fault = "SOURCE is missing" if options.what == "add" else f"takes no SOURCE, and was given {options.source}"
+        raise UsageError(f"data {options.what}: {fault}", f"As in: {EXAMPLE}")
     platform.connect(config)
     if options.what == "add":
         return _add(options.source, config)

@@ -11,8 +11,12 @@ import torch
 
 def autocast(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.autocast:
     """A context in which matrix products are taken in bf16 where that is wanted and fast."""
-    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device.type))
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    return torch.autocast(device.type, torch.bfloat16, enabled=wants_bf16(precision, device))
+
+
+def wants_bf16(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> bool:
+    """Whether it is bf16 that is wanted."""
+    return precision == "bf16" or (precision == "auto" and has_bf16(device.type))
 
 
 @functools.cache

@@ -27,6 +27,7 @@ def _environment(config: Config) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # its database's tables are no news
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results
     }
     platform = config.platform
     if platform.kind == "embedded":

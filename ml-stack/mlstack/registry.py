@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlstack import model_card, registry_lock, tracking
@@ -85,10 +86,13 @@ def register(config: Config, run_name: str, tags: Mapping[str, str] | None = Non
     """Make a run's model a version; a run that has one already keeps it, and its tags are renewed.
 
     Raises:
-        UsageError: where MLflow knows no such run, or the run has no model.
+        UsageError: where MLflow knows no such run, or the run has not ended, or has no model.
     """
-    run_id = tracking.run_id(config, run_name)
-    card = _card(run_id, run_name)
+    with told() as client:
+        run_id = tracking.run_id(config, run_name)
+        if client.get_run(run_id).info.status != "FINISHED":  # its model may be on the way still
+            raise UsageError(f"run {run_name} did not end at MLflow", "Run it again: what was kept is sent, too.")
+        card = _card(run_id, run_name)
     noted = {
         "run_name": run_name, "data.md5": card.data_md5, "git.commit": card.git_commit, "kind": card.kind,
         "labels": ",".join(card.labels), **(tags or {}),
@@ -176,14 +180,16 @@ def fetch(config: Config, chosen: Version) -> Path:
         return folder
     import mlflow
 
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with told():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as partial, told():
         uri = f"runs:/{chosen.run_id}/model"
-        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(partial)))
-    model_card.read(found)
-    found.replace(folder)
-    shutil.rmtree(partial, ignore_errors=True)
+        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=partial))
+        model_card.read(found)
+        try:
+            found.replace(folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # another process was faster
+                raise
     return folder
 
 

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from mlstack import runs, tracking
+from mlstack import registry, runs, tracking
 from mlstack.check import Check, passed
 from mlstack.config import Config
 from mlstack.errors import UsageError
@@ -132,12 +132,12 @@ def _image(svg: str, text: str) -> str:
 def _curves(config: Config, run_name: str) -> dict[str, figures.Curve]:
     """What MLflow knows of a run's training."""
     names = ("loss", "validation.loss", f"validation.{config.judgement.metric}")
-    try:
-        run_id = tracking.run_id(config, run_name)
-    except UsageError:  # it was made elsewhere
-        return {}
-    client = tracking.mlflow_client()
-    return {name: [(one.step, one.value) for one in client.get_metric_history(run_id, name)] for name in names}
+    with registry.told() as client:
+        try:
+            run_id = tracking.run_id(config, run_name)
+        except UsageError:  # it was made elsewhere
+            return {}
+        return {name: [(one.step, one.value) for one in client.get_metric_history(run_id, name)] for name in names}
 
 
 def _track(config: Config, evaluation: Evaluation, good: bool, folder: Path) -> None:

@@ -33,7 +33,8 @@ def folder(tmp_path: Path) -> Path:
 def test_it_says_something_of_any_text(folder: Path) -> None:
     model = predictor.load(folder)
     found = model.predict(["corn", "port", "", "\ud800 \x00", "x" * 100_000])
-    assert (found.shape, found.dtype) == ((5, 2), np.float32)
+    assert found.shape == (5, 2)
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
     assert [model.labels[one] for one in found[:2].argmax(axis=1)] == ["a", "b"]
     assert model.predict([]).shape == (0, 2)

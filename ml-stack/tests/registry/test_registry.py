@@ -70,6 +70,22 @@ def test_what_nobody_judged_is_not_promoted(embedded: Config, make_run: Callable
 
 
 @pytest.mark.slow
+def test_a_run_that_has_not_ended_is_not_registered(embedded: Config) -> None:
+    with pytest.raises(RuntimeError), tracking.begin(embedded, "train-1"):
+        raise RuntimeError
+    with pytest.raises(UsageError, match="did not end"):
+        registry.register(embedded, "train-1")
+
+
+@pytest.mark.slow
+def test_an_mlflow_that_does_not_answer_is_said_to(embedded: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    for ask in (registry.champion, registry.rollback, lambda config: registry.register(config, "train-1")):
+        with pytest.raises(MlstackError, match=r"MLflow's registry failed: .*Connection refused"):
+            ask(embedded)
+
+
+@pytest.mark.slow
 def test_of_two_promotes_at_once_one_wins_and_the_other_names_the_winner(
     embedded: Config, three: list[registry.Version]
 ) -> None:
@@ -103,6 +119,15 @@ def test_a_promote_gives_up_where_another_goes_on_for_long(
         registry.promote_judged(embedded, three[1])
     client.set_registered_model_tag(embedded.model.name, f"{registry_lock.TAG}killed", "3 1000")
     assert registry.promote_judged(embedded, three[1]).number == "2", "a killed process holds it for a while only"
+
+
+@pytest.mark.slow
+def test_a_model_is_fetched_by_several_at_once(embedded: Config, three: list[registry.Version]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(lambda _: registry.fetch(embedded, three[1]), range(4)))
+    (folder,) = folders
+    assert model_card.read(folder).run_name == "train-2"
+    assert list(folder.parent.iterdir()) == [folder], "nothing is left behind"
 
 
 @pytest.mark.slow

@@ -260,5 +260,5 @@ def told() -> Iterator[MlflowClient]:
         yield tracking.mlflow_client()
     except (MlflowException, OSError) as error:
         raise MlstackError(
-            f"MLflow's registry failed: {str(error).splitlines()[0][:300]}", "Look whether MLflow runs; mlstack doctor."
+            f"MLflow's registry failed: {str(error).splitlines()[0]}", "Look whether MLflow runs; mlstack doctor."
         ) from None

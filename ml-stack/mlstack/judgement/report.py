@@ -75,7 +75,7 @@ def _tile(model: str, judged: Judged, metric: str) -> str:
 
 
 def _gate(check: Check) -> str:
-    remedy = f'<br><span class="soft">{escape(check.remedy)}</span>' if check.status == "failed" else ""
+    remedy = f'<br><span class="soft">{escape(check.remedy)}</span>' if check.status in ("failed", "warning") else ""
     cells = (f'<span class="{check.status}">{check.status}</span>', _words(check.name.removeprefix("gate.")))
     return _row([*cells, escape(check.observed) + remedy, escape(check.wanted)])
 

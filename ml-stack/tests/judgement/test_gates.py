@@ -63,7 +63,7 @@ def test_a_margin_can_be_wanted() -> None:
 def test_a_win_that_may_be_luck_says_so() -> None:
     checks = gates.judge(evaluation(CANDIDATE, Interval(0.01, -0.01, 0.03)), Judgement())
     assert passed(checks)
-    assert "may be luck" in checks[2].observed
+    assert (checks[2].status, "may be luck" in checks[2].observed) == ("warning", True)
 
 
 def test_labels_that_differ_are_named() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -43,12 +44,14 @@ class Work:
     out: str
     text: str
     version: str
+    chunks: tuple[Chunk, ...]
 
 
 def predict(config: Config, source: Path, out: Path, wanted: str = "") -> Batched:
     """Predict every text of a file or a folder.
 
     Args:
+        config: whose registry, and whose data.text names the field.
         source: `.jsonl` or `.parquet`, or a folder of these.
         out: a folder, made where it is missing; a stopped batch in it goes on, with the version that it began with.
         wanted: a number, alias or run name; serving.alias where empty.
@@ -65,31 +68,35 @@ def predict(config: Config, source: Path, out: Path, wanted: str = "") -> Batche
         say(f"{kept:,} rows were predicted before, by {version}")
     if left:
         folder = registry.fetch(config, version)
-        _run(Work(str(folder.resolve()), str(out.resolve()), config.data.text, version.number), left)
+        _run(Work(str(folder.resolve()), str(out.resolve()), config.data.text, version.number, tuple(left)))
     return Batched(version, sum(chunk.rows for chunk in left), kept)
 
 
 def _begin(config: Config, source: Path, chunks: Sequence[Chunk], out: Path, wanted: str) -> registry.Version:
-    """Note what the batch is, or find that it is the one that was begun; the version it goes on with."""
-    told = json.dumps([asdict(chunk) for chunk in chunks] + [config.data.text, config.model.name])
-    same, noted = hashlib.sha256(told.encode()).hexdigest(), out / "batch.json"
-    chosen = registry.version(config, wanted or config.serving.alias) if wanted or not noted.exists() else None
-    if not noted.exists():
-        if chosen is None:  # never: without a note it was chosen
-            raise AssertionError
-        out.mkdir(parents=True, exist_ok=True)
-        _write(noted, json.dumps({"source": str(source), "sha256": same, "version": chosen.number}))
-        return chosen
-    before = json.loads(noted.read_text())
-    if before["sha256"] != same or (chosen and chosen.number != before["version"]):
+    """Note what the batch is, or find that it is the one that was begun; the version that it goes on with."""
+    noted = out / "batch.json"
+    before = json.loads(noted.read_text()) if noted.exists() else {}
+    chosen = registry.version(config, wanted or before.get("version") or config.serving.alias)
+    changed = {chunk.source: Path(chunk.source).stat().st_mtime_ns for chunk in chunks}
+    told = json.dumps([[asdict(chunk) for chunk in chunks], changed, config.data.text, config.model.name])
+    now = {
+        "source": str(source.resolve()),
+        "sha256": hashlib.sha256(told.encode()).hexdigest(),
+        "version": chosen.number,
+    }
+    if before and before != now:
         raise UsageError(
             f"{out} holds a batch of {before['source']} by version {before['version']}, or the source changed since",
             "Name another folder by --out, or remove this one.",
         )
-    return registry.version(config, before["version"])
+    out.mkdir(parents=True, exist_ok=True)
+    partial = noted.with_suffix(".partial")
+    partial.write_text(json.dumps(now))
+    partial.replace(noted)
+    return chosen
 
 
-def _run(work: Work, chunks: Sequence[Chunk]) -> None:
+def _run(work: Work) -> None:
     """Spread the chunks over workers that hold the model each."""
     import ray
     from ray.exceptions import RayError
@@ -99,26 +106,33 @@ def _run(work: Work, chunks: Sequence[Chunk]) -> None:
     if mine:
         ray.init(address=os.environ.get("RAY_ADDRESS", "local"), include_dashboard=False, logging_level="ERROR")
     try:
-        with progress("Predicting", sum(chunk.rows for chunk in chunks), "texts") as told:
-            for row in _pipeline(work, chunks).iter_rows():
+        with progress("Predicting", sum(chunk.rows for chunk in work.chunks), "texts") as told:
+            for row in _pipeline(work).iter_rows():
+                if row["fault"]:
+                    raise UsageError(row["fault"], "Correct it, or set data.text; parts that are done are kept.")
                 told.advance(int(row["rows"]))
     except RayError as error:
-        raise _cause(error) from None
+        line = " ".join(str(getattr(error, "cause", None) or error).split())[:500]
+        raise MlstackError(f"the batch stopped: {line}", "Run it again; parts that are done are kept.") from None
     finally:
         if mine:
             ray.shutdown()
 
 
-def _pipeline(work: Work, chunks: Sequence[Chunk]) -> Any:
+def _pipeline(work: Work) -> Any:
     import ray
 
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    context.enable_progress_bars = False  # ours counts texts
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     had = ray.cluster_resources()
     gpus = int(had.get("GPU", 0))
-    workers = min(len(chunks), gpus or max(1, int(had.get("CPU", 1))))
-    given = ray.data.from_items([asdict(chunk) for chunk in chunks], override_num_blocks=min(len(chunks), MOST_BLOCKS))
-    return given.map_batches(
+    count = len(work.chunks)
+    workers = min(count, gpus or max(1, int(had.get("CPU", 1))))
+    # Not ray.data.range: its tasks would wait for the processors that the workers hold.
+    items = [{"id": number} for number in range(count)]
+    numbers = ray.data.from_items(items, override_num_blocks=min(count, MOST_BLOCKS))
+    return numbers.map_batches(
         Worker,
         fn_constructor_args=(work,),
         batch_size=1,
@@ -126,17 +140,6 @@ def _pipeline(work: Work, chunks: Sequence[Chunk]) -> Any:
         num_gpus=1 if gpus else 0,
         num_cpus=0 if gpus else 1,
     )
-
-
-def _cause(error: Exception) -> MlstackError:
-    """Ours within Ray's, or Ray's told in a line."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, MlstackError):
-            return inner
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    line = str(error).strip().splitlines()[-1][:500]
-    return MlstackError(f"the batch stopped: {line}", "Run it again: parts that are done are kept.")
 
 
 class Worker:
@@ -147,14 +150,15 @@ class Worker:
         self._predictor = predictor.load(Path(work.model))
         self._labels = model_card.read(Path(work.model)).labels
 
-    def __call__(self, given: dict[str, Any]) -> dict[str, list[int]]:
-        """One chunk, as Ray Data hands it: a column of one value for each field."""
-        chunk = Chunk(
-            **{name: column[0].item() if name != "source" else str(column[0]) for name, column in given.items()}
-        )
-        texts = read(chunk, self._work.text)
+    def __call__(self, given: dict[str, Any]) -> dict[str, list[Any]]:
+        """One chunk, by its number; a wrong row is told, since Ray would bury an error of ours in its own."""
+        chunk = self._work.chunks[int(given["id"][0])]
+        try:
+            texts = read(chunk, self._work.text)
+        except UsageError as error:
+            return {"rows": [0], "fault": [error.message]}
         self._write(chunk, texts)
-        return {"rows": [len(texts)]}
+        return {"rows": [len(texts)], "fault": [""]}
 
     def _write(self, chunk: Chunk, texts: list[str]) -> None:
         import pyarrow as pa
@@ -184,9 +188,3 @@ def parts(out: Path) -> Iterator[Path]:
 
 def _part(out: Path, chunk: Chunk) -> Path:
     return out / f"part-{chunk.number:06}.parquet"
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)

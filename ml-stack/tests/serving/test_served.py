@@ -14,16 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlstack import config, model_card, platform, registry, tracking
+from mlstack import config, platform, registry, tracking
 from mlstack.errors import UsageError
 from mlstack.serving import deploy
 from mlstack.serving.keeper import Keeper
+from tests.serving import models
 from tests.serving.doubles import BAD, LIMITS
 from tests.serving.load import Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Using extra keyword")]
-TEXTS = ["wheat and corn exports", "grain harvest", "oil prices", "crude barrels"]
-LABELS = ("grain", "grain", "crude", "crude")
 
 
 def free_port() -> int:
@@ -33,19 +32,10 @@ def free_port() -> int:
 
 
 def make_version(given: config.Config, folder: Path, strength: float) -> registry.Version:
-    import skops.io
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-
-    name = folder.name
-    folder.mkdir()
-    model = Pipeline([("tfidf", TfidfVectorizer()), ("model", LogisticRegression(C=strength))]).fit(TEXTS, LABELS)
-    skops.io.dump(model, folder / "model.skops")
-    model_card.ModelCard("tfidf-linear", name, "d" * 32, "c" * 40, ("crude", "grain")).write(folder)
-    with tracking.begin(given, name) as run:
+    models.make(folder, strength)
+    with tracking.begin(given, folder.name) as run:
         run.artifact(folder, "model")
-    return registry.register(given, name)
+    return registry.register(given, folder.name)
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,9 @@ def _fit(config: Config, name: str, data_md5: str) -> Trained:
         run.tag({"seconds": f"{seconds:.1f}"})
         run.artifact(model, "model")
     found = Trained(name, model, seconds, metrics)
-    (model.parent / "result.json").write_text(json.dumps({"run_name": name, "seconds": seconds, "metrics": metrics}))
+    partial = model.with_name("result.partial")
+    partial.write_text(json.dumps({"run_name": name, "seconds": seconds, "metrics": metrics}))
+    partial.replace(model.with_name("result.json"))
     return replace(found, fresh=True)
 
 
@@ -110,31 +112,34 @@ def _best(config: Config) -> tuple[Any, float, dict[str, float]]:
     """The pipeline that is best on the validation split, its inverse regularisation, and its metrics there."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import accuracy_score, f1_score
     from sklearn.pipeline import make_pipeline
 
     texts, labels = records.columns(config.data, "train")
     others, truth = records.columns(config.data, "validation")
     vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2, dtype=np.float32)
+    tried = []
     try:
         features, held_out = vectorizer.fit_transform(texts), vectorizer.transform(others)
-        tried = []
         with progress("Fitting the baseline", len(STRENGTHS), "fits") as told:
             for strength in STRENGTHS:
                 linear = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=1000).fit(features, labels)
-                said = linear.predict(held_out)
-                metrics = {
-                    "validation.accuracy": float(accuracy_score(truth, said)),
-                    "validation.macro_f1": float(f1_score(truth, said, average="macro", zero_division=0)),
-                }
-                tried.append((metrics[f"validation.{config.judgement.metric}"], -strength, linear, metrics))
+                tried.append((linear, strength, _metrics(truth, linear.predict(held_out))))
                 told.advance()
     except ValueError as error:  # no word occurs twice, or there is one label alone
-        raise UsageError(
-            f"{config.data.folder}: nothing can be learned from it: {error}", "See mlstack validate."
-        ) from None
-    _, strength, linear, metrics = max(tried, key=lambda one: one[:2])
-    return make_pipeline(vectorizer, linear), -strength, metrics
+        fault = f"{config.data.folder}: nothing can be learned from it: {error}"
+        raise UsageError(fault, "See mlstack validate.") from None
+    wanted = f"validation.{config.judgement.metric}"
+    linear, strength, metrics = max(tried, key=lambda one: one[2][wanted])  # of equal ones the most regular
+    return make_pipeline(vectorizer, linear), strength, metrics
+
+
+def _metrics(truth: Sequence[str], said: Sequence[str]) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    return {
+        "validation.accuracy": float(accuracy_score(truth, said)),
+        "validation.macro_f1": float(f1_score(truth, said, average="macro", zero_division=0)),
+    }
 
 
 def _save(pipeline: Any, card: model_card.ModelCard, folder: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from mlstack import model_card, predictor, registry
 from mlstack.config import Config
 from mlstack.data import records, store
 from mlstack.errors import UsageError
-from mlstack.judgement.metrics import Interval, Judge, Scores
+from mlstack.judgement.metrics import Interval, Judge, Metric, Scores
 from mlstack.model_card import ModelCard
 from mlstack.progress import progress
 
@@ -92,16 +92,9 @@ def evaluate(config: Config, candidate: Path, baseline: Path) -> Evaluation:
         model: Judged(model_card.read(folder), judge.scores(model), numbers.get(model, ""))
         for model, folder in folders.items()
     }
-    others = [model for model in models if model != "candidate"]
-    differences = {
-        other: {
-            "accuracy": judge.difference("candidate", other, "accuracy"),
-            "macro_f1": judge.difference("candidate", other, "macro_f1"),
-        }
-        for other in others
-    }
-    md5 = store.version(config.data)
+    differences = {model: _differences(judge, model) for model in models if model != "candidate"}
     misses = _misses(judge, found["candidate"], texts)
+    md5 = store.version(config.data)
     return Evaluation(config.data.folder.name, md5, len(texts), known, models, differences, misses)
 
 
@@ -130,6 +123,11 @@ def _folders(config: Config, candidate: Path, baseline: Path) -> tuple[dict[str,
         folders["champion"] = registry.fetch(config, champion)
         numbers["champion"] = champion.number
     return folders, numbers
+
+
+def _differences(judge: Judge, other: str) -> dict[str, Interval]:
+    """By metric: by how much the candidate is better than another model."""
+    return {metric: judge.difference("candidate", other, metric) for metric in get_args(Metric)}
 
 
 def _probabilities(

@@ -41,6 +41,8 @@ def register(config: Config, candidate: Path, baseline: Path, report: Path) -> O
         UsageError: where it was not evaluated, or against another champion.
     """
     champion = first_champion(config, baseline)
+    if not candidate.exists():
+        return Outcome(champion, reason=f"there is no candidate in {candidate}")
     run_name = model_card.read(candidate).run_name
     if champion.run_name == run_name:
         return Outcome(champion, reason=f"{run_name} is the champion already")

@@ -71,6 +71,9 @@ def test_a_candidate_that_loses_is_not_registered_and_one_that_wins_is(project: 
     again = verb("baseline", with_settings(project, {"training.epochs": 9}))
     assert (again.data["fresh"], again.data["run_name"]) == (False, first.data["run_name"])
 
+    alone = verb("register", project)
+    assert alone.text.startswith("Not registered: there is no candidate in models/candidate. reuters-r8 version 1 (")
+
     texts, labels = records.columns(project.data, "test")
     candidate(project, "train-bad", texts, labels[1:] + labels[:1])
     found = verb("evaluate", project)

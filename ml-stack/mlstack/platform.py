@@ -21,7 +21,14 @@ def connect(config: Config) -> None:
 
 
 def _environment(config: Config) -> dict[str, str]:
-    common = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    common = {
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",  # its database's tables are no news
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is for results
+    }
     platform = config.platform
     if platform.kind == "embedded":
         platform.state.mkdir(parents=True, exist_ok=True)

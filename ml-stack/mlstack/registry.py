@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlstack import model_card, registry_lock, tracking
@@ -57,7 +58,7 @@ def champion(config: Config) -> Version | None:
 
 def by_alias(config: Config, alias: str) -> Version | None:
     """The version that has an alias."""
-    with _told() as client:
+    with told() as client:
         return _by_alias(client, config.model.name, alias)
 
 
@@ -74,7 +75,7 @@ def version(config: Config, wanted: str) -> Version:
 
 def versions(config: Config) -> list[Version]:
     """All versions, oldest first."""
-    with _told() as client:
+    with told() as client:
         aliases = _aliases(client, config.model.name)
         found = client.search_model_versions(f"name = '{config.model.name}'")
     made = [_version(one, aliases) for one in found]
@@ -85,28 +86,31 @@ def register(config: Config, run_name: str, tags: Mapping[str, str] | None = Non
     """Make a run's model a version; a run that has one already keeps it, and its tags are renewed.
 
     Raises:
-        UsageError: where MLflow knows no such run, or the run has no model.
+        UsageError: where MLflow knows no such run, or the run has not ended, or has no model.
     """
-    run_id = tracking.run_id(config, run_name)
-    card = _card(run_id, run_name)
-    told = {
+    with told() as client:
+        run_id = tracking.run_id(config, run_name)
+        if client.get_run(run_id).info.status != "FINISHED":  # its model may be on the way still
+            raise UsageError(f"run {run_name} did not end at MLflow", "Run it again: what was kept is sent, too.")
+        card = _card(run_id, run_name)
+    noted = {
         "run_name": run_name, "data.md5": card.data_md5, "git.commit": card.git_commit, "kind": card.kind,
         "labels": ",".join(card.labels), **(tags or {}),
     }  # fmt: skip
     known = next((one for one in versions(config) if one.run_name == run_name), None)
-    with _told() as client:
+    with told() as client:
         if known is None:
-            number = _make(client, config.model.name, run_id, told)
+            number = _make(client, config.model.name, run_id, noted)
         else:
             number = known.number
-            for name, value in told.items():
+            for name, value in noted.items():
                 client.set_model_version_tag(config.model.name, number, name, value)
     return version(config, number)
 
 
 def mark(config: Config, chosen: Version, alias: str) -> None:
     """Give a version an alias other than champion; that one goes by `promote`."""
-    with _told() as client:
+    with told() as client:
         client.set_registered_model_alias(config.model.name, alias, chosen.number)
 
 
@@ -132,7 +136,7 @@ def promote(config: Config, chosen: Version, expected: Version | None) -> Versio
         MlstackError: where another version became champion meanwhile; it is named.
     """
     name = config.model.name
-    with _told() as client, registry_lock.hold(client, name, chosen.number):
+    with told() as client, registry_lock.hold(client, name, chosen.number):
         now = _by_alias(client, name, CHAMPION)
         if (now and now.number) == chosen.number:
             return version(config, chosen.number)
@@ -176,14 +180,16 @@ def fetch(config: Config, chosen: Version) -> Path:
         return folder
     import mlflow
 
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with _told():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as partial, told():
         uri = f"runs:/{chosen.run_id}/model"
-        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(partial)))
-    model_card.read(found)
-    found.replace(folder)
-    shutil.rmtree(partial, ignore_errors=True)
+        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=partial))
+        model_card.read(found)
+        try:
+            found.replace(folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # another process was faster
+                raise
     return folder
 
 
@@ -246,7 +252,7 @@ def _version(found: Any, aliases: Mapping[str, str]) -> Version:
 
 
 @contextmanager
-def _told() -> Iterator[MlflowClient]:
+def told() -> Iterator[MlflowClient]:
     """MLflow's client; what MLflow refuses, or that it does not answer, is an error of ours."""
     from mlflow.exceptions import MlflowException
 
@@ -254,5 +260,5 @@ def _told() -> Iterator[MlflowClient]:
         yield tracking.mlflow_client()
     except (MlflowException, OSError) as error:
         raise MlstackError(
-            f"MLflow's registry failed: {str(error).splitlines()[0][:300]}", "Look whether MLflow runs; mlstack doctor."
+            f"MLflow's registry failed: {str(error).splitlines()[0]}", "Look whether MLflow runs; mlstack doctor."
         ) from None

@@ -7,6 +7,7 @@ learned (https://arxiv.org/abs/2202.10054).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from mlstack import checkpoint_source, model_card
 from mlstack.config import Config
@@ -32,7 +34,9 @@ PROBE_STRENGTH = 10.0
 class Classifier(nn.Module):
     """An encoder and its head: packed rows in, one row of scores out for each text."""
 
-    def __init__(self, encoder: nn.Module, labels: int, dropout: float) -> None:
+    head: nn.Linear
+
+    def __init__(self, encoder: Any, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -45,7 +49,7 @@ class Classifier(nn.Module):
 
     def embed(self, batch: Batch) -> Tensor:
         """The mean of the last states of each text, (texts, hidden)."""
-        states = self.encoder(
+        states: Tensor = self.encoder(
             input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask
         ).last_hidden_state
         real = batch.segments >= 0
@@ -182,19 +186,21 @@ def each(
     found: dict[int, Tensor] = {}
     model.eval()
     rows = pack(range(len(tokens)), [len(text) for text in tokens], row_tokens)
-    with progress(title or "Predicting", len(tokens), "texts") as told:
+    with progress(title, len(tokens), "texts") if title else nullcontext() as told:  # who predicts counts for himself
         for start in range(0, len(rows), PREDICT_ROWS):
             batch = collate(rows[start : start + PREDICT_ROWS], tokens, row_tokens).to(device)
             with autocast(config.training.precision if config else "fp32", device):
                 made = work(batch).float().cpu()
             found.update(zip(batch.texts, made, strict=True))
-            told.advance(len(batch.texts))
+            if told:
+                told.advance(len(batch.texts))
     model.train(was_training)
     return torch.stack([found[text] for text in range(len(tokens))])
 
 
 def _encoder(source: Path) -> nn.Module:
     """The encoder without its own dropout: it would take attention off its fast path (fourfold, on a processor)."""
+    logging.disable_progress_bar()  # a small model is there before it could be read
     config = AutoConfig.from_pretrained(source)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):

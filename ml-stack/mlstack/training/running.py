@@ -47,14 +47,15 @@ def train(config: Config, out: Path) -> Trained:
     data_md5 = store.version(config.data)
     name = runs.name(config, KIND, data_md5)
     folder = runs.folder(config, name)
-    found = finished(folder)
-    if found is None:
-        _fit(config, name, data_md5)
-        found = replace(_ended(folder), fresh=True)
-    else:
-        say(f"run {name} is finished already: its data and parameters are the same")
-        tracking.flush(config)
-    _copy(found.folder, out)
+    with runs.alone(config, name):
+        found = finished(folder)
+        if found is None:
+            _fit(config, name, data_md5)
+            found = replace(_ended(folder), fresh=True)
+        else:
+            say(f"run {name} is finished already: its data and parameters are the same")
+            tracking.flush(config)
+    copy_model(found.folder, out)
     return found
 
 
@@ -111,7 +112,8 @@ def _shared(splits: Any) -> Any:
     return [ray.put(splits)]  # within a list, or Ray would fetch it before it is sent
 
 
-def _copy(model: Path, out: Path) -> None:
+def copy_model(model: Path, out: Path) -> None:
+    """Put a model's folder to where the next verb looks for it, whole or not at all."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(model, partial)

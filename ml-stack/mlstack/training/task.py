@@ -30,13 +30,16 @@ class Examples:
 
 
 class Task(Protocol):
-    """A model and what it learns. `model` holds all that is trained; `loss` is plain torch."""
+    """A model and what it learns; `loss` is plain torch."""
 
     kind: Kind
     labels: tuple[str, ...]
-    model: nn.Module
     train: Examples
     validation: Examples
+
+    @property
+    def model(self) -> nn.Module:
+        """All that is trained."""
 
     def start(self) -> None:
         """Make the weights that pretraining did not give; a training that is resumed has them from its checkpoint."""

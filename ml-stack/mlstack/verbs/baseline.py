@@ -1,0 +1,35 @@
+"""`mlstack baseline`: the model that a candidate has to beat."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mlstack.config import Config
+from mlstack.result import Result
+
+HELP = "train the baseline (TF-IDF and a linear model) that a candidate has to beat"
+EXAMPLE = "mlstack baseline"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the verb takes."""
+    parser.add_argument("--out", type=Path, default=Path("models/baseline"), metavar="DIR", help="default: %(default)s")
+
+
+def run(options: argparse.Namespace, config: Config) -> Result:
+    """Train the baseline, and say what came of it."""
+    from mlstack import platform
+    from mlstack.judgement import baseline
+
+    platform.connect(config)
+    found = baseline.train(config, options.out)
+    metrics = ", ".join(f"{name.removeprefix('validation.')} {value:.4f}" for name, value in found.metrics.items())
+    word = f"trained in {found.seconds:.0f} s" if found.fresh else "finished before, not trained again"
+    data = {
+        "run_name": found.run_name,
+        "fresh": found.fresh,
+        "seconds": found.seconds,
+        "metrics": dict(found.metrics),
+    }
+    return Result(f"{found.run_name}: {word}; on the validation split: {metrics}\nThe model is in {options.out}.", data)

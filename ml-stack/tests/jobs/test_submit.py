@@ -93,7 +93,7 @@ def test_who_stops_watching_leaves_the_job_alone(config: Config) -> None:
 
 
 def test_ctrl_c_at_the_command_ends_the_watching_alone(config: Config) -> None:
-    job, folder = started(config, "import time; print('begun', flush=True); time.sleep(8); print('ended')")
+    job, folder = started(config, "import time; print('begun', flush=True); time.sleep(6); print('ended')")
     program = "from mlstack import cli; cli.VERBS = 'logs',; exit(cli.main())"
     Path("params.yaml").write_text(project.params(config))
     watching = subprocess.Popen(
@@ -223,6 +223,56 @@ def test_a_rayjob_has_as_many_gpus_as_work(config: Config, words: tuple[str, ...
 def test_data_outside_the_project_is_refused() -> None:
     with pytest.raises(UsageError, match="outside the project"):
         project.files(parse({"data": {"folder": "/elsewhere"}}))
+
+
+KUBECTL = """#!/bin/sh
+echo "$KUBECONFIG $*" >>calls
+case "$2" in
+  apply) cat >applied ;;
+  logs) echo one; echo two ;;
+  get) printf "${STATE}" ;;
+  wait) [ -z "$FAULT" ] || { echo "$FAULT" >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def cluster(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A cluster whose kubectl notes what it was asked."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kubectl").write_text(KUBECTL)
+    (tmp_path / "bin" / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (artifacts(tmp_path / "artifacts", "http://ray", "t") / "kubeconfig").touch()
+    given = {"kind": "cluster", "artifacts": str(tmp_path / "artifacts"), "namespace": "lab"}
+    return parse(config.model_dump() | {"platform": given})
+
+
+def test_a_rayjob_is_applied_followed_and_removed(
+    cluster: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE", "SUCCEEDED")
+    place = places.make(cluster, "rayjob")
+    job, folder = record.find(cluster, record.submit(cluster, "rayjob", WORDS, place).name)
+    assert followed(place, job, folder) == ("one\ntwo\n", "succeeded")
+    place.stop(job, folder)
+    assert [one["kind"] for one in yaml.safe_load_all(Path("applied").read_text())][-1] == "RayJob"
+    calls = Path("calls").read_text().splitlines()
+    assert all(call.startswith(f"{tmp_path}/artifacts/kubeconfig --namespace=lab ") for call in calls)
+    assert f"delete rayjobs.ray.io/{job.name} configmap/{job.name}" in calls[-1]
+
+
+@pytest.mark.parametrize(("said", "state"), [("", "running"), ("FAILED", "failed"), ("RUNNING", "running")])
+def test_a_rayjobs_state_is_kuberays(cluster: Config, monkeypatch: pytest.MonkeyPatch, said: str, state: str) -> None:
+    monkeypatch.setenv("STATE", said)
+    assert rayjob.RayJob(cluster).state(record.Record("train-1", "rayjob", WORDS), Path()) == state
+
+
+def test_what_the_cluster_refuses_is_said(cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT", "error: the server says no")
+    lines = rayjob.RayJob(cluster).follow(record.Record("train-1", "rayjob", WORDS), Path())
+    with pytest.raises(MlstackError, match="the server says no"):
+        next(lines)
 
 
 def artifacts(folder: Path, url: str, token: str) -> Path:

@@ -17,7 +17,7 @@ BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / ".cache/tests"
 TYPED = ("library", "lab", "groundwork", "examples", "tests")
 """module_utils lies in tests/typing too, by the name that Ansible gives it."""
-SHELL_SCRIPTS = ("script", ".ci")
+SHELL_SCRIPTS = ("script", ".ci", "ml-stack")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def _commands() -> dict[str, list[str]]:
         "mypy": ["mypy", *typed],
         "yamllint": ["yamllint", "--strict", "--config-file=.config/yamllint.yml", "."],
         "shellcheck": ["shellcheck", *_shell_scripts()],
-        "ruff": ["ruff", "check", "."],
-        "ruff format": ["ruff", "format", "--check", "."],
+        "ruff": ["ruff", "check", ".", "ml-stack"],
+        "ruff format": ["ruff", "format", "--check", ".", "ml-stack"],
         "syntax": ["ansible-playbook", "--syntax-check", "-i", "inventories/example", "site.yml"],
         "generate": ["python", "-m", "tests.generate", "--check"],
     }

@@ -1,11 +1,12 @@
 """The tiers of tests, run in order: `script/test [TIER...] [-k EXPRESSION]`.
 
   check      linters, types, contract and unit tests; needs no lab (3 minutes)
+  ml-stack   types and tests of ml-stack, in its own virtual environment; needs no lab (8 minutes)
   molecule   roles alone on lab hosts: those changed in the last day and a third of the others, by turns (15 minutes)
   e2e        one whole site on three lab hosts, faults sampled by a seed (25 minutes)
   soak       everything repeated and sampled elsewhere, in full; runs only when named
 
-Without a tier: check, molecule and e2e. What labs are made of is built before the first tier
+Without a tier: all but soak. What labs are made of is built before the first tier
 that has one, where the cache lacks it (half an hour the first time).
 """
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"  # molecule starts Ansible's programs by their names
     RESULTS.mkdir(parents=True, exist_ok=True)
     rows, outcomes = [], []
-    for tier in _with_build(options.tiers or ["check", "molecule", "e2e"]):
+    for tier in _with_build(options.tiers or [tier for tier in TIERS if tier != "soak"]):
         print(f"\n=== {tier}", flush=True)
         began = time.monotonic()
         found = STEPS[tier](options.k)
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _with_build(tiers: list[str]) -> list[str]:
     """The tiers, and before the first that has a lab what labs are made of: people see what takes the time."""
-    first = next((place for place, tier in enumerate(tiers) if tier != "check"), len(tiers))
+    first = next((place for place, tier in enumerate(tiers) if tier not in WITHOUT_LAB), len(tiers))
     return [*tiers[:first], *(["build"] if tiers[first:] else []), *tiers[first:]]
 
 
@@ -84,6 +85,17 @@ def _check(expression: str) -> list[Outcome]:
         return _pytest("check", ["tests/unit", "tests/contract"], expression)
     status = subprocess.run([str(ROOT / "script/check")], cwd=ROOT).returncode
     return [*_read(RESULTS / "check.xml"), Outcome("script/check", "failed" if status else "passed")]
+
+
+def _ml_stack(expression: str) -> list[Outcome]:
+    """Its environment is its own: PyTorch and Ray are nothing that the toolkit's tests need."""
+    folder = ROOT / "ml-stack"
+    status = subprocess.run([str(folder / "setup"), "--test"], cwd=folder).returncode
+    if status:
+        return [Outcome("ml-stack/setup", "failed", f"exit status {status}")]
+    status = subprocess.run([".venv/bin/mypy", "-p", "mlstack"], cwd=folder).returncode
+    outcomes = _pytest("ml-stack", ["tests"], expression, folder)
+    return [*outcomes, Outcome("ml-stack mypy", "failed" if status else "passed")]
 
 
 def _molecule(expression: str) -> list[Outcome]:
@@ -135,12 +147,12 @@ def _soak(expression: str) -> list[Outcome]:
     return _pytest("soak", ["tests/soak", "tests/e2e", "--in-full"], expression)
 
 
-def _pytest(tier: str, paths: list[str], expression: str) -> list[Outcome]:
+def _pytest(tier: str, paths: list[str], expression: str, folder: Path = ROOT) -> list[Outcome]:
     result = RESULTS / f"{tier}.xml"
     result.unlink(missing_ok=True)
     chosen = ["-k", expression] if expression else []
-    command = [str(BIN / "pytest"), *paths, *chosen, "-v", "-s", "--durations=10", f"--junitxml={result}"]
-    status = subprocess.run(command, cwd=ROOT).returncode
+    shown = ["-v", "-s", "--durations=10", f"--junitxml={result}"]
+    status = subprocess.run([str(folder / ".venv/bin/pytest"), *paths, *chosen, *shown], cwd=folder).returncode
     outcomes = _read(result)
     crashed = status not in (0, 1, 5) and not any(outcome.status == "failed" for outcome in outcomes)
     return [*outcomes, Outcome(f"pytest {tier}", "failed", f"exit status {status}")] if crashed else outcomes
@@ -178,7 +190,10 @@ def _counted(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{statuses.count(status)} {status}" for status in ("passed", "failed", "skipped"))
 
 
-TIERS: dict[str, Callable[[str], list[Outcome]]] = {"check": _check, "molecule": _molecule, "e2e": _e2e, "soak": _soak}
+TIERS: dict[str, Callable[[str], list[Outcome]]] = {
+    "check": _check, "ml-stack": _ml_stack, "molecule": _molecule, "e2e": _e2e, "soak": _soak,
+}  # fmt: skip
+WITHOUT_LAB = ("check", "ml-stack")
 STEPS = {"build": _build, **TIERS}
 
 if __name__ == "__main__":

@@ -140,7 +140,10 @@ class Tracking(Section):
 class Serving(Section):
     """The served model: whatever version has the alias.
 
+    max_batch           texts of one forward pass; a request with more has one of its own
     batch_wait_seconds  how long a request waits for others to share a forward pass with
+    max_bytes           of a request's body
+    follow_seconds      how often a replica asks the registry which version has the alias
     """
 
     alias: str = "champion"
@@ -151,6 +154,8 @@ class Serving(Section):
     batch_wait_seconds: Annotated[float, Field(ge=0)] = 0.005
     max_texts: Positive = 64
     max_characters: Positive = 20_000
+    max_bytes: Positive = 4 * 1024 * 1024
+    follow_seconds: Annotated[float, Field(gt=0)] = 2
 
 
 class Platform(Section):

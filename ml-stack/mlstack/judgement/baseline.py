@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,10 @@ class Baseline:
             self._pipeline: Any = load_skops(folder / FILE, trusted=[])  # beside what skops knows to be harmless
         except UntrustedTypesFoundException as error:
             raise UsageError(f"{folder / FILE} holds more than a baseline: {error}", "Do not load it.") from None
+        except (OSError, BadZipFile, KeyError) as error:
+            raise UsageError(
+                f"{folder / FILE} is damaged: {error}", "Run mlstack baseline, or fetch it again."
+            ) from None
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities, (texts, labels)."""

@@ -32,6 +32,9 @@ class Place:
     world: int = 1
 
 
+ALONE = Place()
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of the optimizer: the rows that all processes share, and the epoch that it belongs to."""
@@ -45,7 +48,7 @@ class Step:
         mine = self.rows[place.rank :: place.world]
         return [mine[start : start + self.rows_of_micro] for start in range(0, len(mine), self.rows_of_micro)]
 
-    def texts(self, place: Place = Place()) -> list[int]:
+    def texts(self, place: Place = ALONE) -> list[int]:
         """The texts of one process; of all where there is one."""
         return [text for row in self.rows[place.rank :: place.world] for text in row]
 

@@ -1,37 +1,32 @@
-"""An embedded MLflow of the test's own, and runs with models in it."""
+"""Runs with models in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from mlstack import platform, runs, tracking
-from mlstack.config import Config, parse
+from mlstack import runs, tracking
+from mlstack.config import Config
 from mlstack.model_card import ModelCard
 
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    found = parse({"platform": {"state": str(tmp_path / "state")}})
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/state/mlflow.db")
-    platform.connect(found)
-    return found
+MD5 = "0123456789abcdef0123456789abcdef.dir"
 
 
 @pytest.fixture
-def make_run(config: Config) -> Callable[[str], str]:
+def make_run(embedded: Config) -> Callable[[str], str]:
     """Make a finished run whose model is its card alone."""
 
     def make(name: str) -> str:
-        model = runs.folder(config, name) / "model"
+        model = runs.folder(embedded, name) / "model"
         model.mkdir(parents=True)
-        ModelCard("tfidf-linear", name, "0123456789abcdef0123456789abcdef.dir", "c0ffee", ("a", "b")).write(model)
-        tags = {"data.md5": "0123456789abcdef0123456789abcdef.dir", "git.commit": "c0ffee"}
-        with tracking.begin(config, name, tags=tags, params={"training.epochs": 1}) as run:
+        ModelCard("tfidf-linear", name, MD5, "c0ffee00", ("a", "b")).write(model)
+        tags = {"data.path": "data", "data.md5": MD5, "git.commit": f"c0ffee{name[-1]}0"}
+        with tracking.begin(embedded, name, tags=tags, params={"training.epochs": 1}) as run:
             run.artifact(model, "model")
         return name
 
     return make
+
+    """A finished run."""
+    return make_run("baseline-1")

@@ -1,0 +1,1 @@
+"""Serving: the champion behind HTTP by Ray Serve, and whole files by Ray Data."""

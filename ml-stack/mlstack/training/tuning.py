@@ -116,7 +116,9 @@ def _search(
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+        # "local": Ray would join, or wait for, whatever cluster was started on this machine last.
+        address = os.environ.get("RAY_ADDRESS", "local")
+        ray.init(address, log_to_driver=False, include_dashboard=False if address == "local" else None)
     epochs = config.training.epochs
     watch = _Watch(len(chosen) * epochs)
     try:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -305,7 +307,8 @@ def test_the_login_goes_to_ray_as_files_and_nowhere_else(config: Config, tmp_pat
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[tuple[str, str]]:
-    """A head of Ray's that asks for a token: its address and the token."""
+    """A head of Ray's that asks for a token: its address and the token. Its folder's path has to be a short one."""
+    folder = tempfile.mkdtemp(prefix="ray-")
     token = secrets.token_hex(32)
     names = (
         "port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
@@ -317,7 +320,7 @@ def head() -> Iterator[tuple[str, str]]:
         "--object-store-memory=100000000", "--disable-usage-stats",
         *(f"--{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
-    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": folder}
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     try:
@@ -326,6 +329,7 @@ def head() -> Iterator[tuple[str, str]]:
     finally:
         process.terminate()  # --block: it ends what it started
         process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -96,10 +96,9 @@ def test_who_stops_watching_leaves_the_job_alone(config: Config) -> None:
 
 def test_ctrl_c_at_the_command_ends_the_watching_alone(config: Config) -> None:
     job, folder = started(config, "import time; print('begun', flush=True); time.sleep(6); print('ended')")
-    program = "from mlstack import cli; cli.VERBS = 'logs',; exit(cli.main())"
     Path("params.yaml").write_text(project.params(config))
     watching = subprocess.Popen(
-        [sys.executable, "-c", program, "logs", job.name], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "mlstack", "logs", job.name], stdout=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
     )  # fmt: skip
     assert watching.stdout
@@ -150,8 +149,7 @@ def test_what_is_no_job_is_refused(config: Config, words: list[str]) -> None:
         submit.run(options(), config)
 
 
-def test_parameters_of_a_job_are_those_of_submit(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "VERBS", ("train", "submit"))
+def test_parameters_of_a_job_are_those_of_submit(config: Config) -> None:
     options = cli.parser().parse_args(["submit", "--to", "local", "train", "--params", "other.yaml"])
     with pytest.raises(UsageError, match="those of `submit`"):
         submit.run(options, config)
@@ -324,7 +322,8 @@ def head() -> Iterator[tuple[str, str]]:
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     try:
-        _await(f"{address}/api/gcs_healthz", process)
+        for port in (ports["dashboard-port"], ports["dashboard-agent-listen-port"]):  # the agent starts jobs
+            _await(f"http://127.0.0.1:{port}/api/local_raylet_healthz", process)
         yield address, token
     finally:
         process.terminate()  # --block: it ends what it started
@@ -338,7 +337,7 @@ def test_a_job_of_rays_is_followed_and_stopped(
 ) -> None:
     def stage(_config: Config, folder: Path, _words: tuple[str, ...]) -> str:
         (folder / "said").write_text("one\n")
-        return "cat said && echo $GIT_COMMIT"
+        return "cat said && echo $GIT_COMMIT ${RAY_ADDRESS:+joins}"
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     given = {"kind": "cluster", "artifacts": str(artifacts(tmp_path / "artifacts", *head))}
@@ -348,7 +347,7 @@ def test_a_job_of_rays_is_followed_and_stopped(
     made = record.submit(config, "ray", WORDS, place)
     job, folder = record.find(config, made.name)
     text, state = followed(place, job, folder)
-    assert ("one\nc0ffee\n" in text, state) == (True, "succeeded"), text
+    assert ("one\nc0ffee joins\n" in text, state) == (True, "succeeded"), text
 
     monkeypatch.setattr(project, "stage", lambda _config, _folder, _words: "echo begun && sleep 600")
     second, _ = record.find(config, record.submit(config, "ray", WORDS, place).name)

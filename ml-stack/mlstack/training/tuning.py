@@ -42,7 +42,7 @@ class Trial:
     """What became of one.
 
     epochs   that it was trained for
-    score    the metric on the validation split, of the best epoch that was told; higher is better
+    score    the metric on the validation split after its last epoch, negated where lower is better
     stopped  whether it was stopped before its last epoch
     fault    why it failed, or ""
     """

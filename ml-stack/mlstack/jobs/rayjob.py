@@ -91,7 +91,7 @@ def manifest(config: Config, name: str, words: tuple[str, ...]) -> list[dict[str
 
 def _entrypoint(config: Config, words: tuple[str, ...]) -> str:
     """In a folder for each model; links of a ConfigMap become files, since DVC writes beside them."""
-    folder = f"{FOLDER}/{config.model.name}"
+    folder = shlex.quote(f"{FOLDER}/{config.model.name}")
     script = f"mkdir -p {folder} && cd {folder} && cp -rL /opt/project/. . && {project.entrypoint(words)}"
     return shlex.join(["sh", "-c", script])
 

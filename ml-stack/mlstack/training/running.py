@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -108,7 +109,7 @@ def _shared(splits: Any) -> Any:
     import ray
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=True)
+        ray.init(os.environ.get("RAY_ADDRESS", "local"), log_to_driver=True)  # not what else runs on this machine
     return [ray.put(splits)]  # within a list, or Ray would fetch it before it is sent
 
 

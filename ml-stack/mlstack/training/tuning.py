@@ -32,6 +32,7 @@ from mlstack.training.worker import Job, lead
 EPOCH, SCORE, FAULT = "epoch", "score", "fault"
 HALVING = 2
 """Of so many trials that came as far, the best goes on."""
+STARTS = 3
 FAILURES = 2
 """So often a trial whose process died is begun again; it goes on from its newest checkpoint."""
 
@@ -41,7 +42,7 @@ class Trial:
     """What became of one.
 
     epochs   that it was trained for
-    score    the metric on the validation split, of the best epoch that was told; higher is better
+    score    the metric on the validation split after its last epoch, negated where lower is better
     stopped  whether it was stopped before its last epoch
     fault    why it failed, or ""
     """
@@ -116,7 +117,7 @@ def _search(
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+        _start_ray()
     epochs = config.training.epochs
     watch = _Watch(len(chosen) * epochs)
     try:
@@ -133,6 +134,20 @@ def _search(
         faults = "; ".join(f"{trial.run_name}: {trial.fault}" for trial in trials)
         raise MlstackError(f"no trial came to its end: {faults}", f"Look at the runs in {config.platform.state}/runs.")
     return tuple(sorted(trials, key=lambda trial: (trial not in done, -trial.score)))
+
+
+def _start_ray() -> None:
+    """A Ray of our own, or the one that a job is part of: Ray alone would join what was started here last."""
+    address = os.environ.get("RAY_ADDRESS", "local")
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address, log_to_driver=False, include_dashboard=False if address == "local" else None)
+            return
+        except Exception as error:  # noqa: BLE001  # Ray raises it bare, after half a minute that a busy machine exceeds
+            ray.shutdown()
+            if not left:
+                remedy = "Run it again when the machine is less busy; the search goes on."
+                raise MlstackError(f"Ray does not start: {error}", remedy) from None
 
 
 def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequence[search.Settings], watch: Any) -> Any:

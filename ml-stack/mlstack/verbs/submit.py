@@ -63,7 +63,7 @@ def _manifest(config: Config, words: tuple[str, ...]) -> Result:
 
     from mlstack.jobs import rayjob
 
-    documents = rayjob.manifest(config, f"{words[0]}-{config.model.name}", words)
+    documents = rayjob.manifest(config, f"mlstack-{words[0]}", words)
     return Result(yaml.safe_dump_all(documents, sort_keys=False), {"documents": documents})
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -93,11 +95,10 @@ def test_who_stops_watching_leaves_the_job_alone(config: Config) -> None:
 
 
 def test_ctrl_c_at_the_command_ends_the_watching_alone(config: Config) -> None:
-    job, folder = started(config, "import time; print('begun', flush=True); time.sleep(8); print('ended')")
-    program = "from mlstack import cli; cli.VERBS = 'logs',; exit(cli.main())"
+    job, folder = started(config, "import time; print('begun', flush=True); time.sleep(6); print('ended')")
     Path("params.yaml").write_text(project.params(config))
     watching = subprocess.Popen(
-        [sys.executable, "-c", program, "logs", job.name], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "mlstack", "logs", job.name], stdout=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
     )  # fmt: skip
     assert watching.stdout
@@ -148,8 +149,7 @@ def test_what_is_no_job_is_refused(config: Config, words: list[str]) -> None:
         submit.run(options(), config)
 
 
-def test_parameters_of_a_job_are_those_of_submit(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "VERBS", ("train", "submit"))
+def test_parameters_of_a_job_are_those_of_submit(config: Config) -> None:
     options = cli.parser().parse_args(["submit", "--to", "local", "train", "--params", "other.yaml"])
     with pytest.raises(UsageError, match="those of `submit`"):
         submit.run(options, config)
@@ -225,6 +225,56 @@ def test_data_outside_the_project_is_refused() -> None:
         project.files(parse({"data": {"folder": "/elsewhere"}}))
 
 
+KUBECTL = """#!/bin/sh
+echo "$KUBECONFIG $*" >>calls
+case "$2" in
+  apply) cat >applied ;;
+  logs) echo one; echo two ;;
+  get) printf "${STATE}" ;;
+  wait) [ -z "$FAULT" ] || { echo "$FAULT" >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def cluster(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A cluster whose kubectl notes what it was asked."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kubectl").write_text(KUBECTL)
+    (tmp_path / "bin" / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (artifacts(tmp_path / "artifacts", "http://ray", "t") / "kubeconfig").touch()
+    given = {"kind": "cluster", "artifacts": str(tmp_path / "artifacts"), "namespace": "lab"}
+    return parse(config.model_dump() | {"platform": given})
+
+
+def test_a_rayjob_is_applied_followed_and_removed(
+    cluster: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE", "SUCCEEDED")
+    place = places.make(cluster, "rayjob")
+    job, folder = record.find(cluster, record.submit(cluster, "rayjob", WORDS, place).name)
+    assert followed(place, job, folder) == ("one\ntwo\n", "succeeded")
+    place.stop(job, folder)
+    assert [one["kind"] for one in yaml.safe_load_all(Path("applied").read_text())][-1] == "RayJob"
+    calls = Path("calls").read_text().splitlines()
+    assert all(call.startswith(f"{tmp_path}/artifacts/kubeconfig --namespace=lab ") for call in calls)
+    assert f"delete rayjobs.ray.io/{job.name} configmap/{job.name}" in calls[-1]
+
+
+@pytest.mark.parametrize(("said", "state"), [("", "running"), ("FAILED", "failed"), ("RUNNING", "running")])
+def test_a_rayjobs_state_is_kuberays(cluster: Config, monkeypatch: pytest.MonkeyPatch, said: str, state: str) -> None:
+    monkeypatch.setenv("STATE", said)
+    assert rayjob.RayJob(cluster).state(record.Record("train-1", "rayjob", WORDS), Path()) == state
+
+
+def test_what_the_cluster_refuses_is_said(cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT", "error: the server says no")
+    lines = rayjob.RayJob(cluster).follow(record.Record("train-1", "rayjob", WORDS), Path())
+    with pytest.raises(MlstackError, match="the server says no"):
+        next(lines)
+
+
 def artifacts(folder: Path, url: str, token: str) -> Path:
     """What site.yml leaves, of which Ray needs the login."""
     (folder / "dvc").mkdir(parents=True)
@@ -255,7 +305,8 @@ def test_the_login_goes_to_ray_as_files_and_nowhere_else(config: Config, tmp_pat
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[tuple[str, str]]:
-    """A head of Ray's that asks for a token: its address and the token."""
+    """A head of Ray's that asks for a token: its address and the token. Its folder's path has to be a short one."""
+    folder = tempfile.mkdtemp(prefix="ray-")
     token = secrets.token_hex(32)
     names = (
         "port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
@@ -267,15 +318,17 @@ def head() -> Iterator[tuple[str, str]]:
         "--object-store-memory=100000000", "--disable-usage-stats",
         *(f"--{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
-    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": folder}
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     try:
-        _await(f"{address}/api/gcs_healthz", process)
+        for port in (ports["dashboard-port"], ports["dashboard-agent-listen-port"]):  # the agent starts jobs
+            _await(f"http://127.0.0.1:{port}/api/local_raylet_healthz", process)
         yield address, token
     finally:
         process.terminate()  # --block: it ends what it started
         process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow
@@ -284,7 +337,7 @@ def test_a_job_of_rays_is_followed_and_stopped(
 ) -> None:
     def stage(_config: Config, folder: Path, _words: tuple[str, ...]) -> str:
         (folder / "said").write_text("one\n")
-        return "cat said && echo $GIT_COMMIT"
+        return "cat said && echo $GIT_COMMIT ${RAY_ADDRESS:+joins}"
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     given = {"kind": "cluster", "artifacts": str(artifacts(tmp_path / "artifacts", *head))}
@@ -294,7 +347,7 @@ def test_a_job_of_rays_is_followed_and_stopped(
     made = record.submit(config, "ray", WORDS, place)
     job, folder = record.find(config, made.name)
     text, state = followed(place, job, folder)
-    assert ("one\nc0ffee\n" in text, state) == (True, "succeeded"), text
+    assert ("one\nc0ffee joins\n" in text, state) == (True, "succeeded"), text
 
     monkeypatch.setattr(project, "stage", lambda _config, _folder, _words: "echo begun && sleep 600")
     second, _ = record.find(config, record.submit(config, "ray", WORDS, place).name)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from mlstack.training import causal_lm, chats
 from mlstack.training.causal_lm import CausalLm
 from mlstack.training.loop import Loop, Place
 from mlstack.training.packing import collate
+from mlstack.training.precision import autocast
 from tests.training import tiny_mistral
 
 CPU = torch.device("cpu")
@@ -136,6 +137,18 @@ def test_recomputed_activations_give_the_same_gradients(checkpoint: Path, tmp_pa
         return [one.grad for one in made.model.parameters() if one.grad is not None]
 
     torch.testing.assert_close(gradients(recompute=True), gradients(recompute=False))
+
+
+def test_frozen_weights_are_kept_in_bf16_where_they_are_multiplied_in_it(checkpoint: Path, tmp_path: Path) -> None:
+    def loss(precision: Literal["bf16", "fp32"]) -> float:
+        made = task(checkpoint, tmp_path, precision=precision)
+        kinds = {(one.requires_grad, one.dtype) for one in made.model.parameters()}
+        frozen = torch.bfloat16 if precision == "bf16" else torch.float32
+        assert kinds == {(True, torch.float32), (False, frozen)}
+        with autocast(precision, CPU):
+            return made.loss(made.model, collate([(0, 1)], made.train.tokens, 192)).item()
+
+    assert loss("bf16") == pytest.approx(loss("fp32"), rel=0.02)
 
 
 def test_all_weights_are_trained_without_adapters(checkpoint: Path, tmp_path: Path) -> None:

@@ -76,14 +76,7 @@ class Project:
         self.folder, self.config = folder, parse(given)
 
     def command(self) -> list[str]:
-        """The verb, whatever the others are."""
-        return [
-            sys.executable,
-            "-c",
-            "from mlstack import cli; cli.VERBS = 'tune',; exit(cli.main())",
-            "tune",
-            "--json",
-        ]
+        return [sys.executable, "-m", "mlstack", "tune", "--json"]
 
     def environment(self) -> dict[str, str]:
         return os.environ | {"PYTHONPATH": str(Path(mlstack.__file__).parents[1]), "RAY_USAGE_STATS_ENABLED": "0"}

@@ -41,7 +41,7 @@ def hold(client: MlflowClient, name: str, number: str) -> Iterator[None]:
                     f"{name} version {number} was not promoted: version {other} is being promoted",
                     f"Try again; what was killed meanwhile holds it for {STALE_SECONDS:.0f} seconds.",
                 )
-            time.sleep(random.uniform(0.1, 1) * LONGEST_PAUSE_SECONDS)  # noqa: S311 - so that two do not meet for ever
+            time.sleep(random.uniform(0.1, 1) * LONGEST_PAUSE_SECONDS)
         yield
     finally:
         client.delete_registered_model_tag(name, tag)

@@ -27,7 +27,7 @@ class Local:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # noqa: ARG002  # one signature for all
+    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # one signature for all
         """Start the verb with the parameters of now; a later change of params.yaml does not reach it."""
         params = folder.resolve() / "params.yaml"
         params.write_text(project.params(self._config))
@@ -40,7 +40,7 @@ class Local:
             words = ["sh", "-c", '"$@"; echo $? >"$0"', str(folder.resolve() / "exit"), sys.executable, *command]
             return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True).pid
 
-    def follow(self, record: Record, folder: Path) -> Iterator[str]:  # noqa: ARG002
+    def follow(self, record: Record, folder: Path) -> Iterator[str]:
         """The log, until nobody writes it any more."""
         with (folder / "log").open("rb") as log:
             while True:
@@ -51,7 +51,7 @@ class Local:
                     return
                 time.sleep(LOOK_SECONDS)
 
-    def state(self, record: Record, folder: Path) -> State:  # noqa: ARG002
+    def state(self, record: Record, folder: Path) -> State:
         """By the lock and the exit status; who was killed left none."""
         with (folder / "log").open("rb") as log:
             if _locked(log):

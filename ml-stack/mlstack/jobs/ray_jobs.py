@@ -26,7 +26,7 @@ class RayJobs:
         self._config = config
         self._client = _client(config)
 
-    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # noqa: ARG002  # one signature for all
+    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # one signature for all
         """Send the project and have its verb run on the head; what it starts runs on workers."""
         with tempfile.TemporaryDirectory(prefix="mlstack-job-") as staged:
             self.run(name, project.stage(self._config, Path(staged), words), Path(staged))
@@ -38,19 +38,19 @@ class RayJobs:
         with _errors():
             self._client.submit_job(entrypoint=entrypoint, submission_id=name, runtime_env=told)
 
-    def follow(self, record: Record, folder: Path) -> Iterator[str]:  # noqa: ARG002
+    def follow(self, record: Record, folder: Path) -> Iterator[str]:
         """The log as it grows."""
         lines: AsyncIterator[str] = self._client.tail_job_logs(record.name)
         with asyncio.Runner() as runner, _errors():
             while (text := runner.run(anext(lines, None))) is not None:
                 yield text
 
-    def state(self, record: Record, folder: Path) -> State:  # noqa: ARG002
+    def state(self, record: Record, folder: Path) -> State:
         """As Ray says."""
         with _errors():
             return STATES.get(str(self._client.get_job_status(record.name).value), "running")
 
-    def stop(self, record: Record, folder: Path) -> None:  # noqa: ARG002
+    def stop(self, record: Record, folder: Path) -> None:
         """Have Ray end it."""
         with _errors():
             self._client.stop_job(record.name)

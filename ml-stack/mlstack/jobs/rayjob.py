@@ -30,24 +30,24 @@ class RayJob:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # noqa: ARG002  # one signature for all
+    def start(self, name: str, words: tuple[str, ...], folder: Path) -> int:  # one signature for all
         """Apply the job, and the claim that all jobs share."""
         self._kubectl("apply", "--filename=-", given=yaml.safe_dump_all(manifest(self._config, name, words)))
         return 0
 
-    def follow(self, record: Record, folder: Path) -> Iterator[str]:  # noqa: ARG002
+    def follow(self, record: Record, folder: Path) -> Iterator[str]:
         """The log, once there is one."""
         self._kubectl("wait", "--for=create", f"job/{record.name}", f"--timeout={START_TIMEOUT}")
         words = self._words("logs", "--follow", f"--pod-running-timeout={START_TIMEOUT}", f"job/{record.name}")
         with subprocess.Popen(words, stdout=subprocess.PIPE, env=self._environment(), text=True) as process:
             yield from process.stdout or ()
 
-    def state(self, record: Record, folder: Path) -> State:  # noqa: ARG002
+    def state(self, record: Record, folder: Path) -> State:
         """As KubeRay says."""
         said = self._kubectl("get", f"rayjobs.ray.io/{record.name}", "--output=jsonpath={.status.jobStatus}")
         return STATES.get(said.strip(), "running")
 
-    def stop(self, record: Record, folder: Path) -> None:  # noqa: ARG002
+    def stop(self, record: Record, folder: Path) -> None:
         """Remove it, and its cluster with it."""
         self._kubectl("delete", f"rayjobs.ray.io/{record.name}", f"configmap/{record.name}", "--ignore-not-found")
 

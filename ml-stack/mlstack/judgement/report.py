@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
-from mlstack import registry, runs, tracking
+from mlstack import page, registry, runs, tracking
 from mlstack.check import Check, passed
 from mlstack.config import Config
 from mlstack.errors import UsageError
@@ -30,35 +29,32 @@ def write(config: Config, evaluation: Evaluation, checks: Sequence[Check], folde
     }
     evaluating.write(evaluation, folder, more)
     curves = _curves(config, evaluation.candidate.card.run_name)
-    (folder / PAGE).write_text(page(config, evaluation, checks, curves), encoding="utf-8")
+    (folder / PAGE).write_text(_page(config, evaluation, checks, curves), encoding="utf-8")
     _track(config, evaluation, passed(checks), folder)
 
 
-def page(config: Config, evaluation: Evaluation, checks: Sequence[Check], curves: dict[str, figures.Curve]) -> str:
+def _page(config: Config, evaluation: Evaluation, checks: Sequence[Check], curves: dict[str, figures.Curve]) -> str:
     """The page."""
     name, metric, good = evaluation.candidate.card.run_name, config.judgement.metric, passed(checks)
     others = [model for model in evaluation.models if model != "candidate"]
     learned = figures.learning(curves, metric)
     verdict = "passed the gates and may be registered" if good else "did not pass the gates and will not be registered"
     parts = {
-        "title": escape(f"{config.model.name}: evaluation of {name}"),
-        "about": escape(f"{evaluation.texts:,} texts of the test split of {evaluation.data_folder}"),
-        "status": "ok" if good else "failed",
-        "verdict": escape(f"{name} {verdict}."),
         "tiles": "".join(_tile(model, judged, metric) for model, judged in evaluation.models.items()),
-        "gates": "".join(map(_gate, checks)),
-        "by_label": _image(figures.by_label(evaluation), "F1 by label"),
+        "gates": page.table_of(checks, "gate."),
+        "by_label": page.image(figures.by_label(evaluation), "F1 by label"),
         "labels": "".join(_label(evaluation, label) for label in evaluation.labels),
-        "confusion": _image(figures.confusion(evaluation.candidate, evaluation.labels), "confusion"),
-        "calibration": _image(figures.calibration(evaluation), "calibration"),
-        "learning": _image(learned, "learning curves") if learned else "MLflow knows no metrics of its training.",
+        "confusion": page.image(figures.confusion(evaluation.candidate, evaluation.labels), "confusion"),
+        "calibration": page.image(figures.calibration(evaluation), "calibration"),
+        "learning": page.image(learned, "learning curves") if learned else "MLflow knows no metrics of its training.",
         "lost": escape(_lost(evaluation)),
         "others": "".join(f"<th>{escape(model)}</th>" for model in others),
         "misses": "".join(_miss(miss, others) for miss in evaluation.misses),
-        "origin": escape(_origin(config, evaluation)),
     }
-    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(parts)
+    body = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8")).substitute(parts)
+    title = f"{config.model.name}: evaluation of {name}"
+    about = f"{evaluation.texts:,} texts of the test split of {evaluation.data_folder}"
+    return page.page(title, about, checks, f"{name} {verdict}.", body, _origin(config, evaluation))
 
 
 def _tile(model: str, judged: Judged, metric: str) -> str:
@@ -68,16 +64,10 @@ def _tile(model: str, judged: Judged, metric: str) -> str:
     return (
         f'<div class="tile"><i style="background:{figures.COLOURS[model]}"></i>{model}'
         f"<b>{one.value:.4f}</b>"
-        f"<small>{_words(first)}, 95 % interval {one.low:.4f} to {one.high:.4f}</small>"
-        f"<small>{_words(second)} {two.value:.4f} ({two.low:.4f} to {two.high:.4f})</small>"
+        f"<small>{page.words(first)}, 95 % interval {one.low:.4f} to {one.high:.4f}</small>"
+        f"<small>{page.words(second)} {two.value:.4f} ({two.low:.4f} to {two.high:.4f})</small>"
         f"<small>{escape(judged.card.run_name + version)}</small></div>"
     )
-
-
-def _gate(check: Check) -> str:
-    remedy = f'<br><span class="soft">{escape(check.remedy)}</span>' if check.status in ("failed", "warning") else ""
-    cells = (f'<span class="{check.status}">{check.status}</span>', _words(check.name.removeprefix("gate.")))
-    return _row([*cells, escape(check.observed) + remedy, escape(check.wanted)])
 
 
 def _label(evaluation: Evaluation, label: str) -> str:
@@ -95,11 +85,7 @@ def _miss(miss: Miss, others: Sequence[str]) -> str:
         return f'<span class="{"ok" if label == miss.label else "failed"}">{escape(label)}</span>'
 
     ours = f'{said(miss.said)} <span class="soft">{miss.probability:.2f}</span>'
-    return _row([escape(miss.text), escape(miss.label), ours, *(said(miss.others[model]) for model in others)])
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return page.row([escape(miss.text), escape(miss.label), ours, *(said(miss.others[model]) for model in others)])
 
 
 def _lost(evaluation: Evaluation) -> str:
@@ -118,15 +104,6 @@ def _origin(config: Config, evaluation: Evaluation) -> str:
         f"Run {card.run_name}{commit}; data {evaluation.data_folder}, version {evaluation.data_md5}; intervals from "
         f"{config.judgement.resamples:,} bootstrap resamples, too narrow for a label with few texts and no fault"
     )
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace(" f1", " F1")
-
-
-def _image(svg: str, text: str) -> str:
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{text}" src="data:image/svg+xml;base64,{data}">'
 
 
 def _curves(config: Config, run_name: str) -> dict[str, figures.Curve]:

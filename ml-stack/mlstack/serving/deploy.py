@@ -150,7 +150,7 @@ def _await_version(url: str, chosen: registry.Version, replicas: int) -> None:
 
 def _health(url: str) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:  # noqa: S310 - http alone, from our settings
+        with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError):

@@ -123,4 +123,5 @@ def _trained(model: nn.Module) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
-        return Checkpoint(json.loads(file.metadata()["step"]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  # no mapping
+        names = file.keys()
+        return Checkpoint(json.loads(file.metadata()["step"]), {name: file.get_tensor(name) for name in names})

@@ -29,7 +29,7 @@ def trials(config: Config) -> list[Settings]:
         raise UsageError("tune.space is empty: there is nothing to search", remedy)
     for path, choice in space.items():
         _check(path, choice)
-    dice = random.Random(config.training.seed)  # noqa: S311  # no secret
+    dice = random.Random(config.training.seed)  # no secret
     found: list[Settings] = [{path: _current(config, path, _draw(choice, dice)) for path, choice in space.items()}]
     for _ in range(TRIES * config.tune.trials):
         drawn = {path: _draw(choice, dice) for path, choice in space.items()}

@@ -244,7 +244,7 @@ class _Watch(ray_tune.Callback):  # type: ignore[misc]  # Ray publishes no types
     def __init__(self, epochs: int) -> None:
         self._progress, self._seen = Progress("Searching", epochs, "epochs"), dict[str, int]()
 
-    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **_: Any) -> None:  # noqa: ARG002
+    def on_trial_result(self, *, trial: Any, result: Mapping[str, Any], **_: Any) -> None:
         """An epoch of a trial ended."""
         epoch = result.get(EPOCH, 0)
         self._progress.advance(max(0, epoch - self._seen.get(trial.trial_id, 0)), f"score {result.get(SCORE, 0):.4f}")

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the verb takes: nothing."""
 
 
-def run(options: argparse.Namespace, config: Config) -> Result:  # noqa: ARG001 - every verb takes both
+def run(options: argparse.Namespace, config: Config) -> Result:
     """Roll back, and say to what."""
     from mlstack import platform, registry
 

@@ -380,7 +380,7 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  # our own
+            with urllib.request.urlopen(url, timeout=5):  # our own
                 return
         except OSError:
             time.sleep(0.2)

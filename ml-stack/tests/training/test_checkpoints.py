@@ -43,9 +43,9 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytes
     store = Checkpoints(tmp_path)
     _save(store, 1)
 
-    def full(_tensors: object, path: Path, metadata: object) -> None:  # noqa: ARG001
+    def full(_tensors: object, path: Path, metadata: object) -> None:
         path.touch()
-        with open("/dev/full", "wb", buffering=0) as disk:  # noqa: PTH123
+        with Path("/dev/full").open("wb", buffering=0) as disk:
             disk.write(b"x")
 
     monkeypatch.setattr(checkpoints, "save_file", full)

@@ -21,7 +21,7 @@ VARIABLES = {
 
 
 def declared(name: str) -> list[dict[str, Any]]:
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ROLE / "templates"), autoescape=False)  # noqa: S701
+    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ROLE / "templates"), autoescape=False)
     templates.filters["to_json"] = json.dumps
     found: list[dict[str, Any]] = yaml.safe_load(templates.get_template(f"{name}.yml.j2").render(VARIABLES))
     return found

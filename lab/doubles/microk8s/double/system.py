@@ -60,4 +60,4 @@ def require_root() -> None:
 
 def become(program: Path | str, *arguments: str) -> None:
     """Replace this process by a program."""
-    os.execv(program, [str(program), *arguments])  # noqa: S606  a shell between would get its signals
+    os.execv(program, [str(program), *arguments])

@@ -43,7 +43,7 @@ def call(method: str, path: str, body: Object | None = None, kind: str = "applic
     )
     context = ssl.create_default_context(cafile=str(SECRETS / "ca.crt"))
     try:
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
             found: Object = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

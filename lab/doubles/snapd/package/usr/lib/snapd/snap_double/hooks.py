@@ -44,7 +44,7 @@ def run_app(full: str, arguments: Sequence[str]) -> NoReturn:
     except KeyError:
         raise SnapError(f'cannot find app "{app or name}" in "{name}"') from None
     inside = layout.mounted(name, snap.revision) / command
-    os.execve(inside, [str(inside), *words, *arguments], environment(snap))  # noqa: S606  systemd must see the app itself
+    os.execve(inside, [str(inside), *words, *arguments], environment(snap))
 
 
 def run_hook(snap: Snap, hook: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlstack import model_card, predictor, registry
+from mlstack import local_ray, model_card, predictor, registry
 from mlstack.config import Config
 from mlstack.errors import MlstackError, UsageError
 from mlstack.progress import progress, say
@@ -104,7 +104,7 @@ def _run(work: Work) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     mine = not ray.is_initialized()
     if mine:
-        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), include_dashboard=False, logging_level="ERROR")
+        local_ray.join_or_start()
     try:
         with progress("Predicting", sum(chunk.rows for chunk in work.chunks), "texts") as told:
             for row in _pipeline(work).iter_rows():

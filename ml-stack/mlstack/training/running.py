@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlstack import runs, tracking
+from mlstack import local_ray, runs, tracking
 from mlstack.config import Config
 from mlstack.data import records, store
 from mlstack.errors import MlstackError
@@ -108,8 +107,7 @@ def _shared(splits: Any) -> Any:
     """The data as Ray's object: workers of other machines have no files of ours."""
     import ray
 
-    if not ray.is_initialized():
-        ray.init(os.environ.get("RAY_ADDRESS", "local"), log_to_driver=True)  # not what else runs on this machine
+    local_ray.join_or_start(log_to_driver=True)
     return [ray.put(splits)]  # within a list, or Ray would fetch it before it is sent
 
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune as ray_tune
 from ray.tune.schedulers import ASHAScheduler
 
-from mlstack import runs, tracking
+from mlstack import local_ray, runs, tracking
 from mlstack.config import Config, parse, with_settings
 from mlstack.data import records, store
 from mlstack.errors import MlstackError, UsageError
@@ -32,7 +31,6 @@ from mlstack.training.worker import Job, lead
 EPOCH, SCORE, FAULT = "epoch", "score", "fault"
 HALVING = 2
 """Of so many trials that came as far, the best goes on."""
-STARTS = 3
 FAILURES = 2
 """So often a trial whose process died is begun again; it goes on from its newest checkpoint."""
 
@@ -116,8 +114,7 @@ def _search(
 ) -> tuple[Trial, ...]:
     """Have Ray Tune run the trials; the best first."""
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # or no relative path of params.yaml would be found
-    if not ray.is_initialized():
-        _start_ray()
+    local_ray.join_or_start()
     epochs = config.training.epochs
     watch = _Watch(len(chosen) * epochs)
     try:
@@ -134,20 +131,6 @@ def _search(
         faults = "; ".join(f"{trial.run_name}: {trial.fault}" for trial in trials)
         raise MlstackError(f"no trial came to its end: {faults}", f"Look at the runs in {config.platform.state}/runs.")
     return tuple(sorted(trials, key=lambda trial: (trial not in done, -trial.score)))
-
-
-def _start_ray() -> None:
-    """A Ray of our own, or the one that a job is part of: Ray alone would join what was started here last."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    for left in reversed(range(STARTS)):
-        try:
-            ray.init(address, log_to_driver=False, include_dashboard=False if address == "local" else None)
-            return
-        except Exception as error:  # noqa: BLE001  # Ray raises it bare, after half a minute that a busy machine exceeds
-            ray.shutdown()
-            if not left:
-                remedy = "Run it again when the machine is less busy; the search goes on."
-                raise MlstackError(f"Ray does not start: {error}", remedy) from None
 
 
 def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequence[search.Settings], watch: Any) -> Any:

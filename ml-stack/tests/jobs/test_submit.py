@@ -348,7 +348,8 @@ def test_a_job_of_rays_is_followed_and_stopped(
     made = record.submit(config, "ray", WORDS, place)
     job, folder = record.find(config, made.name)
     text, state = followed(place, job, folder)
-    assert ("one\nc0ffee joins\n" in text, state) == (True, "succeeded"), text
+    assert state == "succeeded"
+    assert {"one", "c0ffee joins"} <= set(text.splitlines())  # Ray's own lines may stand between them
 
     monkeypatch.setattr(project, "stage", lambda _config, _folder, _words: "echo begun && sleep 600")
     second, _ = record.find(config, record.submit(config, "ray", WORDS, place).name)

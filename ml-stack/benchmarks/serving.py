@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pairs import interval
 
 from mlstack.config import Serving
 from mlstack.serving import deploy
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MOST_P50, LEAST_RATE = 6.0, 0.4
 CLIENTS = 16
-RESAMPLES = 2000
 
 
 def door() -> FastAPI:
@@ -140,13 +140,6 @@ def rate(port: int, seconds: float) -> float:
     began = time.perf_counter()
     count = asyncio.run(all_of_them())
     return count / (time.perf_counter() - began)
-
-
-def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """The median, and the ends of its 95 % interval."""
-    dice = random.Random(7)  # noqa: S311 - no secrecy
-    medians = sorted(statistics.median(dice.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
-    return statistics.median(ratios), medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
 
 
 def compare(pairs: int, times: int, seconds: float, ports: tuple[int, int]) -> dict[str, Any]:

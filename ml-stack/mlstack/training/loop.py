@@ -112,14 +112,20 @@ class Loop:
         """
         self._forward.train()
         for step in self.steps[self.done :]:
-            self._learn(step)
-            self.done += 1
-            last_of_epoch = self.done == len(self.steps) or self.steps[self.done].epoch != step.epoch
-            if self.done % LOOK_STEPS == 0 or last_of_epoch or self._device.type == "cpu":
-                self._look()
-            if last_of_epoch and self._place.rank == 0:
+            self.learn(step)
+            if self._ends_epoch(step) and self._place.rank == 0:
                 after_epoch(step.epoch + 1, self._validate())
             self._maybe_save()
+
+    def learn(self, step: Step) -> None:
+        """The next step; its loss is looked at, and reported, at once on a processor and now and then on a GPU."""
+        self._learn(step)
+        self.done += 1
+        if self.done % LOOK_STEPS == 0 or self._ends_epoch(step) or self._device.type == "cpu":
+            self._look()
+
+    def _ends_epoch(self, step: Step) -> bool:
+        return self.done == len(self.steps) or self.steps[self.done].epoch != step.epoch
 
     def _learn(self, step: Step) -> None:
         """One step of the optimizer."""

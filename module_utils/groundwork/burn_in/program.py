@@ -344,7 +344,8 @@ def all_reduce(rank: int, world: int, master: str, backend: str, seconds: float)
         result.best = result.sustained = max(result.sizes.values())
         return result
     finally:
-        distributed.destroy_process_group()
+        if backend == "nccl":  # gloo's end waits for ever now and then (torch 2.6), and what was measured with it
+            distributed.destroy_process_group()
 
 
 def _sum(distributed: Any, device: Any, count: int, world: int, seconds: float, result: Result) -> None:

@@ -206,4 +206,6 @@ def _encoder(source: Path) -> nn.Module:
         if hasattr(config, name):
             setattr(config, name, 0.0)
     encoder: nn.Module = AutoModel.from_pretrained(source, config=config, attn_implementation="sdpa")
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # its weights would get no gradient, which processes that train together wait for
     return encoder

@@ -87,7 +87,7 @@ def _fit(config: Config, name: str, data_md5: str) -> None:
     gpus = config.platform.kind == "cluster" or torch.cuda.is_available()
     nccl = gpus and torch.version.cuda is not None
     splits: Any = {split: records.columns(config.data, split) for split in ("train", "validation")}
-    job = {"config": config.model_dump(mode="json"), "name": name, "data_md5": data_md5, "state": str(_state(config))}
+    job = {"config": config.model_dump(mode="json"), "name": name, "data_md5": data_md5, "project": str(Path.cwd())}
     trainer = TorchTrainer(
         work,
         train_loop_config=job | {"splits": splits if alone else _shared(splits)},

@@ -26,7 +26,7 @@ from mlstack.outbox import Outbox
 from mlstack.progress import Progress, say
 from mlstack.training import running, search
 from mlstack.training.loop import Place
-from mlstack.training.worker import Job, lead
+from mlstack.training.worker import Job, enter, lead
 
 EPOCH, SCORE, FAULT = "epoch", "score", "fault"
 HALVING = 2
@@ -137,7 +137,8 @@ def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequen
     """A new search, or the one that was stopped."""
     state = config.platform.state.resolve()
     given = {
-        "config": with_settings(config, {"platform.state": str(state)}).model_dump(mode="json"),
+        "config": config.model_dump(mode="json"),
+        "project": str(Path.cwd()),
         "data_md5": data_md5,
         "tags": _parent(config, name),
     }
@@ -170,6 +171,7 @@ def _tuner(config: Config, name: str, data_md5: str, splits: Any, chosen: Sequen
 
 def _train(chosen: Mapping[str, Any], given: Mapping[str, Any], splits: Any) -> None:
     """One trial, in a process of Ray's."""
+    enter(given["project"])
     config = with_settings(parse(given["config"]), chosen["settings"])
     name, (wanted, sign) = runs.name(config, running.KIND, given["data_md5"]), metric(config)
     found = running.finished(runs.folder(config, name))

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mlstack import platform, provenance, runs, tracking
-from mlstack.config import Config, parse, with_settings
+from mlstack.config import Config, parse
 from mlstack.model_card import ModelCard
 from mlstack.progress import Progress
 from mlstack.training.checkpoints import Checkpoints
@@ -52,8 +52,10 @@ def work(given: dict[str, Any]) -> None:
     """Train, as one of the processes that Ray Train started, or in the command's own."""
     import ray.train
 
-    config = with_settings(parse(given["config"]), {"platform.state": given["state"]})
-    job = Job(config, given["name"], given["data_md5"], _fetched(given["splits"]), given.get("tags", {}))
+    enter(given["project"])
+    job = Job(
+        parse(given["config"]), given["name"], given["data_md5"], _fetched(given["splits"]), given.get("tags", {})
+    )
     context = ray.train.get_context()
     place = Place(context.get_world_rank(), context.get_world_size())
     if place.rank == 0:
@@ -61,6 +63,12 @@ def work(given: dict[str, Any]) -> None:
     else:
         task = make(job.config, job.splits, _device())
         _loop(job, task, place, lambda _metrics, _step: None, None).run()
+
+
+def enter(project: str) -> None:
+    """Make the project's folder the current one, for paths in params.yaml: Ray starts processes elsewhere."""
+    if Path(project).is_dir():  # a machine may share nothing with the one that asked
+        os.chdir(project)
 
 
 def lead(job: Job, place: Place, after_epoch: AfterEpoch = lambda _epoch, _metrics: None) -> Mapping[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for command in ("git init --quiet", "dvc init --quiet", f"dvc remote add --quiet --default far {tmp_path}/remote"):
+    for command in (
+        "git init --quiet",
+        f"{sys.executable} -m dvc init --quiet",
+        f"{sys.executable} -m dvc remote add --quiet --default far {tmp_path}/remote",
+    ):
         subprocess.run(command.split(), check=True)
     DATA.folder.mkdir(parents=True)
     records.pack(DATA.folder, "train", [{"text": "one", "label": "a"}])

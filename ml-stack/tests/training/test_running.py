@@ -159,7 +159,7 @@ def _train_here(
 ) -> running.Trained:
     """Train in this process, whose imports are paid for already."""
     monkeypatch.chdir(project)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/state/mlflow.db")
     config = with_settings(read(Path("params.yaml")), settings or {})
     platform.connect(config)
     return running.train(config, Path("models/candidate"))

@@ -198,14 +198,14 @@ def each(
     return torch.stack([found[text] for text in range(len(tokens))])
 
 
-def _encoder(source: Path) -> nn.Module:
+def _encoder(source: Path) -> Any:
     """The encoder without its own dropout: it would take attention off its fast path (fourfold, on a processor)."""
     logging.disable_progress_bar()  # a small model is there before it could be read
     config = AutoConfig.from_pretrained(source)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):
             setattr(config, name, 0.0)
-    encoder: nn.Module = AutoModel.from_pretrained(source, config=config, attn_implementation="sdpa")
+    encoder: Any = AutoModel.from_pretrained(source, config=config, attn_implementation="sdpa")
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # its weights would get no gradient, which processes that train together wait for
     return encoder

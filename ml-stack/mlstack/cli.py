@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -81,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from mlstack import config  # pydantic takes a while, and --help needs none of it
 
-    result = _module(options.verb).run(options, config.read(options.params, options.set))
+    # What Ray tells of its workers goes to standard output: beside JSON it would be no JSON any more.
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+        result = _module(options.verb).run(options, config.read(options.params, options.set))
     print(result.to_json() if options.json else result.to_text())
     return 0 if result.ok else 1
 

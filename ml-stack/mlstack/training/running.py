@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -88,6 +89,7 @@ def _fit(config: Config, name: str, data_md5: str) -> None:
     nccl = gpus and torch.version.cuda is not None
     splits: Any = {split: records.columns(config.data, split) for split in ("train", "validation")}
     job = {"config": config.model_dump(mode="json"), "name": name, "data_md5": data_md5, "project": str(Path.cwd())}
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would tell how it was started, and where to complain
     trainer = TorchTrainer(
         work,
         train_loop_config=job | {"splits": splits if alone else _shared(splits)},

@@ -166,7 +166,7 @@ def _train_here(
 
 
 def test_a_worker_that_dies_is_replaced(project: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
-    training = start("train", "--json", "--set", "training.workers=2", "--set", "training.epochs=60")
+    training = start("train", "--json", "--set", "training.workers=2")
     _wait_for(lambda: _has_checkpoint(project), training)
     os.kill(_workers(training.pid)[-1], signal.SIGKILL)
     assert "Training from step" in str(_trained(training)["said"])

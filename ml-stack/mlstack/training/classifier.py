@@ -200,7 +200,8 @@ def each(
 
 def _encoder(source: Path) -> Any:
     """The encoder without its own dropout: it would take attention off its fast path (fourfold, on a processor)."""
-    logging.disable_progress_bar()  # a small model is there before it could be read
+    logging.disable_progress_bar()  # a small model is there before it could be read,
+    logging.set_verbosity_error()  # and that its pooler has no weights is as it should be
     config = AutoConfig.from_pretrained(source)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
         if hasattr(config, name):

@@ -11,11 +11,6 @@ from mlstack import platform
 from mlstack.config import Config, parse
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is served first: Ray reads its token once a process, and served models have a Ray with one of its own."""
-    items.sort(key=lambda item: item.path.name != "test_served.py")
-
-
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of MLflow's that has its tables and nothing in them; to make it takes seconds."""

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlstack.files import write_whole
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -45,7 +47,7 @@ class Outbox:
         """Note what the run is; a run that goes on keeps its begin."""
         path = self.folder / "run.json"
         if not path.exists():
-            _replace(path, {"experiment": experiment, "name": name, "began": now()})
+            write_whole(path, json.dumps({"experiment": experiment, "name": name, "began": now()}))
         self._mend()
 
     def run(self) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class Outbox:
 
     def note_sent(self, sent: Sent) -> None:
         """Note how far a server knows."""
-        _replace(self.folder / "sent.json", asdict(sent))
+        write_whole(self.folder / "sent.json", json.dumps(asdict(sent)))
 
     def _lines(self, offset: int) -> Iterator[bytes]:
         """Whole lines only: one may be about to be written."""
@@ -101,10 +103,3 @@ class Outbox:
 def now() -> int:
     """Milliseconds since 1970, as MLflow counts."""
     return time.time_ns() // 1_000_000
-
-
-def _replace(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.replace(path)

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from mlstack.config import Config
 from mlstack.errors import UsageError
+from mlstack.files import write_whole
 
 Where = Literal["local", "ray", "rayjob"]
 State = Literal["running", "succeeded", "failed", "stopped"]
@@ -33,9 +34,7 @@ class Record:
 
     def write(self, folder: Path) -> None:
         """Write it whole or not at all."""
-        partial = folder / "job.partial"
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        partial.replace(folder / "job.json")
+        write_whole(folder / "job.json", json.dumps(asdict(self), indent=2) + "\n")
 
 
 class Place(Protocol):

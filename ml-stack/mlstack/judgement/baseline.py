@@ -18,6 +18,7 @@ from mlstack import model_card, provenance, runs, tracking
 from mlstack.config import Config, Model, Training
 from mlstack.data import records, store
 from mlstack.errors import UsageError
+from mlstack.files import write_whole
 from mlstack.progress import progress, say
 from mlstack.training.running import Trained, copy_model, finished
 
@@ -102,9 +103,8 @@ def _fit(config: Config, name: str, data_md5: str) -> Trained:
         run.tag({"seconds": f"{seconds:.1f}"})
         run.artifact(model, "model")
     found = Trained(name, model, seconds, metrics)
-    partial = model.with_name("result.partial")
-    partial.write_text(json.dumps({"run_name": name, "seconds": seconds, "metrics": metrics}))
-    partial.replace(model.with_name("result.json"))
+    result = {"run_name": name, "seconds": seconds, "metrics": metrics}
+    write_whole(model.with_name("result.json"), json.dumps(result))
     return replace(found, fresh=True)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from mlstack import local_ray, model_card, predictor, registry
 from mlstack.config import Config
 from mlstack.errors import MlstackError, UsageError
+from mlstack.files import write_whole
 from mlstack.progress import progress, say
 from mlstack.serving.chunks import Chunk, plan, read
 
@@ -90,9 +91,7 @@ def _begin(config: Config, source: Path, chunks: Sequence[Chunk], out: Path, wan
             "Name another folder by --out, or remove this one.",
         )
     out.mkdir(parents=True, exist_ok=True)
-    partial = noted.with_suffix(".partial")
-    partial.write_text(json.dumps(now))
-    partial.replace(noted)
+    write_whole(noted, json.dumps(now))
     return chosen
 
 

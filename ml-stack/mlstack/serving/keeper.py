@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mlstack.errors import MlstackError
+from mlstack.files import write_whole
 from mlstack.progress import say
 
 START_SECONDS = 180.0
@@ -148,9 +149,7 @@ class Keeper:
         os.environ.update(_haproxy(Path(sockets)))
         found = _init(sockets)
         signal.signal(signal.SIGTERM, lambda *_: ending.set())  # Ray has set its own
-        partial = self._address.with_suffix(".partial")
-        partial.write_text(json.dumps({"address": found.address_info["gcs_address"]}))
-        partial.replace(self._address)
+        write_whole(self._address, json.dumps({"address": found.address_info["gcs_address"]}))
         ending.wait()
         ray.shutdown()
 

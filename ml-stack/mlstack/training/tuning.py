@@ -22,6 +22,7 @@ from mlstack import local_ray, runs, tracking
 from mlstack.config import Config, parse, with_settings
 from mlstack.data import records, store
 from mlstack.errors import MlstackError, UsageError
+from mlstack.files import write_whole
 from mlstack.outbox import Outbox
 from mlstack.progress import Progress, say
 from mlstack.training import running, search
@@ -247,6 +248,4 @@ def _read(path: Path) -> Tuned:
 
 def _write(path: Path, tuned: Tuned) -> None:
     trials = [vars(trial) for trial in tuned.trials]
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"run_name": tuned.run_name, "metric": tuned.metric, "trials": trials}))
-    partial.replace(path)
+    write_whole(path, json.dumps({"run_name": tuned.run_name, "metric": tuned.metric, "trials": trials}))

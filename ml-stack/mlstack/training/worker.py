@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mlstack import platform, provenance, runs, tracking
 from mlstack.config import Config, parse
+from mlstack.files import write_whole
 from mlstack.model_card import ModelCard
 from mlstack.progress import Progress
 from mlstack.training.checkpoints import Checkpoints
@@ -190,6 +191,4 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
     """Text files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(text)
-        partial.replace(folder / name)
+        write_whole(folder / name, text)

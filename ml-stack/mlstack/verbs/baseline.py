@@ -21,15 +21,7 @@ def run(options: argparse.Namespace, config: Config) -> Result:
     """Train the baseline, and say what came of it."""
     from mlstack import platform
     from mlstack.judgement import baseline
+    from mlstack.verbs import train
 
     platform.connect(config)
-    found = baseline.train(config, options.out)
-    metrics = ", ".join(f"{name.removeprefix('validation.')} {value:.4f}" for name, value in found.metrics.items())
-    word = f"trained in {found.seconds:.0f} s" if found.fresh else "finished before, not trained again"
-    data = {
-        "run_name": found.run_name,
-        "fresh": found.fresh,
-        "seconds": found.seconds,
-        "metrics": dict(found.metrics),
-    }
-    return Result(f"{found.run_name}: {word}; on the validation split: {metrics}\nThe model is in {options.out}.", data)
+    return train.told(baseline.train(config, options.out), options.out)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlstack.config import Config
 from mlstack.result import Result
+
+if TYPE_CHECKING:
+    from mlstack.training.running import Trained
 
 HELP = "train what params.yaml says, unless that was done already; a stopped training goes on"
 EXAMPLE = "mlstack train --set training.epochs=1"
@@ -25,7 +29,11 @@ def run(options: argparse.Namespace, config: Config) -> Result:
     from mlstack.training import running
 
     platform.connect(config)
-    trained = running.train(config, options.out)
+    return told(running.train(config, options.out), options.out)
+
+
+def told(trained: Trained, out: Path) -> Result:
+    """What came of a finished run, whose model is in `out`."""
     metrics = ", ".join(f"{name.removeprefix('validation.')} {value:.4f}" for name, value in trained.metrics.items())
     word = f"trained in {trained.seconds:.0f} s" if trained.fresh else "finished before, not trained again"
     data = {
@@ -34,6 +42,4 @@ def run(options: argparse.Namespace, config: Config) -> Result:
         "seconds": trained.seconds,
         "metrics": dict(trained.metrics),
     }
-    return Result(
-        f"{trained.run_name}: {word}; on the validation split: {metrics}\nThe model is in {options.out}.", data
-    )
+    return Result(f"{trained.run_name}: {word}; on the validation split: {metrics}\nThe model is in {out}.", data)
